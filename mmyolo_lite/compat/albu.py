@@ -1,0 +1,67 @@
+"""Fence around mmdet's `Albu`: random numbers of albumentations 2.x, and what happens without albumentations.
+
+albumentations 2.x keeps its own random state, which neither numpy's nor Python's seed reaches: runs do not
+repeat, and workers that start by fork all draw one identical stream, anew every epoch. The fence seeds it
+once in each process from PyTorch's seed. Its version check would use the network at import, and is switched
+off. Can go when albumentations follows the worker's seed by itself.
+"""
+
+import functools
+import os
+from typing import Any
+
+PIP_LINE = "pip install 'albumentations>=2.0,<3'"
+
+
+def install() -> None:
+    """Keep albumentations from asking the network for its newest version; imports nothing."""
+    os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+
+
+def seed_once_per_process(albu: Any) -> None:
+    """Seed the composed augmentations of an `Albu` at its first call in each process.
+
+    Args:
+        albu: an mmdet `Albu`, whose ``aug`` is the albumentations composition.
+    """
+    import torch
+
+    pid = os.getpid()
+    if getattr(albu, '_seeded_in', None) == pid:
+        return
+    albu._seeded_in = pid
+    # Older albumentations draw from the global state, and have no such method.
+    if hasattr(albu.aug, 'set_random_seed'):
+        albu.aug.set_random_seed(torch.initial_seed() % 2**32)
+
+
+def patch_mmdet() -> None:
+    """Make every `Albu` of mmdet, and its subclasses, seed itself and say what to install; idempotent.
+
+    Raises (when an `Albu` is built):
+        DependencyError: albumentations is not installed.
+    """
+    install()
+    from mmdet.datasets.transforms import transforms as module
+
+    from mmyolo_lite.errors import DependencyError
+
+    albu = module.Albu
+    if getattr(albu, '_seeded_by_mmyolo_lite', False):
+        return
+    build, transform = albu.__init__, albu.transform
+
+    @functools.wraps(build)
+    def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
+        if module.Compose is None:
+            raise DependencyError('The transform Albu of the pipeline needs albumentations, which is not '
+                                  f'installed: {PIP_LINE}, or remove the transform from the pipeline.')
+        build(self, *args, **kwargs)
+
+    @functools.wraps(transform)
+    def seeded_transform(self: Any, results: dict) -> dict | None:
+        seed_once_per_process(self)
+        return transform(self, results)
+
+    albu.__init__, albu.transform = checked_init, seeded_transform
+    albu._seeded_by_mmyolo_lite = True
