@@ -1,0 +1,79 @@
+"""The detector: backbone, neck and head under one roof (spec: model.md 10)."""
+
+from typing import Any
+
+import torch
+from mmdet.models.detectors import SingleStageDetector
+from mmdet.models.detectors.base import BaseDetector
+from mmengine.device import get_device
+from mmengine.dist import get_world_size
+from mmengine.logging import print_log
+from mmengine.model.utils import convert_sync_batchnorm
+from torch import Tensor
+
+from mmyolo_lite.errors import DataError
+from mmyolo_lite.registry import MODELS
+
+
+@MODELS.register_module()
+class YOLODetector(SingleStageDetector):
+    """A single-stage YOLO detector.
+
+    Args:
+        backbone: config of the backbone.
+        neck: config of the neck.
+        bbox_head: config of the head.
+        train_cfg: handed to the head.
+        test_cfg: handed to the head.
+        data_preprocessor: config of the data preprocessor.
+        init_cfg: mmengine's.
+        use_syncbn: with several processes on an accelerator, normalise over all of them. On a CPU batch norms stay as
+            they are, since PyTorch's SyncBatchNorm does not train there.
+        channels_last: keep weights and maps in channels-last memory format, which convolutions in low precision run
+            faster in. Results differ by rounding alone.
+    """
+
+    def __init__(self, backbone: dict, neck: dict, bbox_head: dict, train_cfg: dict | None = None,
+                 test_cfg: dict | None = None, data_preprocessor: dict | None = None, init_cfg: Any = None,
+                 use_syncbn: bool = True, channels_last: bool = False) -> None:
+        # built here, in our own scope, so that the model needs no default scope
+        if isinstance(data_preprocessor, dict):
+            data_preprocessor = MODELS.build(data_preprocessor)
+        BaseDetector.__init__(self, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck)
+        self.bbox_head = MODELS.build({**bbox_head, 'train_cfg': train_cfg, 'test_cfg': test_cfg})
+        self.train_cfg, self.test_cfg = train_cfg, test_cfg
+        if use_syncbn and get_world_size() > 1:
+            if get_device() == 'cpu':
+                print_log('Batch norms stay per process: SyncBatchNorm does not train on a CPU.', logger='current')
+            else:
+                convert_sync_batchnorm(self, 'SyncBN')
+        if channels_last:
+            # convolutions give maps in the format of their weights
+            self.to(memory_format=torch.channels_last)
+
+    def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the maps of the neck.
+
+        Args:
+            batch_inputs: (B, 3, H, W) float, H and W multiples of the largest stride.
+
+        Raises:
+            DataError: H or W is no such multiple.
+        """
+        divisor = max(self.bbox_head.featmap_strides)
+        height, width = batch_inputs.shape[-2:]
+        if height % divisor or width % divisor:
+            nearest = tuple(max(round(side / divisor), 1) * divisor for side in (height, width))
+            raise DataError(
+                f'The network input is {height}x{width} pixels (height x width), but both must be multiples of '
+                f'{divisor}. The nearest that fits is {nearest[0]}x{nearest[1]}: set img_scale, or the size in '
+                'LetterResize and batch_shapes_cfg, accordingly.')
+        return super().extract_feat(batch_inputs)
+
+    def add_pred_to_datasample(self, data_samples: list, results_list: list) -> list:
+        """Put each result into its sample as ``pred_instances``."""
+        for sample, result in zip(data_samples, results_list, strict=True):
+            sample.pred_instances = result
+        return data_samples

@@ -1,0 +1,79 @@
+"""The random affine: its matrix, what it does to boxes, and which boxes survive it.
+
+Legend: N boxes, xyxy in pixels.
+"""
+
+import math
+
+import numpy as np
+
+
+def affine_matrix(rotation_degree: float, scale: float, shear_degree_xy: tuple[float, float],
+                  translate_xy: tuple[float, float], input_wh: tuple[int, int]) -> np.ndarray:
+    """Build ``translate @ shear @ rotate @ scale @ centre`` in float32 (spec: data.md 6.1).
+
+    `centre` moves the middle of the input image to the origin, so `translate_xy` is where that middle lands
+    in the output.
+
+    Args:
+        rotation_degree: Rotation in degrees.
+        scale: Zoom, > 0.
+        shear_degree_xy: Shear of x along y and of y along x, in degrees.
+        translate_xy: Place of the input's centre in the output, pixels.
+        input_wh: Width and height of the input image.
+
+    Returns:
+        (3, 3) float32, last row ``0, 0, 1``; maps input pixels to output pixels.
+    """
+    angle = math.radians(rotation_degree)
+    cos, sin = math.cos(angle), math.sin(angle)
+    shear_x, shear_y = (math.tan(math.radians(degree)) for degree in shear_degree_xy)
+    centre = _matrix([1, 0, -input_wh[0] / 2], [0, 1, -input_wh[1] / 2])
+    zoom = _matrix([scale, 0, 0], [0, scale, 0])
+    rotate = _matrix([cos, -sin, 0], [sin, cos, 0])
+    shear = _matrix([1, shear_x, 0], [shear_y, 1, 0])
+    translate = _matrix([1, 0, translate_xy[0]], [0, 1, translate_xy[1]])
+    return translate @ shear @ rotate @ zoom @ centre
+
+
+def _matrix(first: list[float], second: list[float]) -> np.ndarray:
+    return np.array([first, second, [0, 0, 1]], dtype=np.float32)
+
+
+def transform_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Bound the four transformed corners of each box.
+
+    Args:
+        boxes: (N, 4) xyxy.
+        matrix: (3, 3) affine matrix.
+
+    Returns:
+        (N, 4) float32 xyxy, not clipped.
+    """
+    matrix = np.asarray(matrix, dtype=np.float32)
+    corners = np.asarray(boxes, dtype=np.float32)[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 4, 2)
+    corners = corners @ matrix[:2, :2].T + matrix[:2, 2]
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+
+
+def keep_boxes(before: np.ndarray, after: np.ndarray, min_size: float, min_area_ratio: float,
+               max_aspect_ratio: float) -> np.ndarray:
+    """Say which boxes are still worth learning from; every comparison is strict (spec: data.md 6.1).
+
+    Args:
+        before: (N, 4) xyxy before the transform, already times the zoom, so that only what got lost counts.
+        after: (N, 4) xyxy after the transform.
+        min_size: Smallest width and height after it, pixels.
+        min_area_ratio: Smallest share of the area that remains, in [0, 1].
+        max_aspect_ratio: Largest ratio of the longer to the shorter side.
+
+    Returns:
+        (N,) bool.
+    """
+    epsilon = 1e-16
+    width_before, height_before = (before[:, 2:] - before[:, :2]).T
+    width, height = (after[:, 2:] - after[:, :2]).T
+    area_ratio = width * height / (width_before * height_before + epsilon)
+    aspect_ratio = np.maximum(width / (height + epsilon), height / (width + epsilon))
+    return ((width > min_size) & (height > min_size) & (area_ratio > min_area_ratio)
+            & (aspect_ratio < max_aspect_ratio))
