@@ -1,0 +1,191 @@
+"""Datasets in COCO format for training with mixed images and validation with batch shapes."""
+
+import logging
+import os.path as osp
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from mmdet.datasets import BaseDetDataset, CocoDataset
+from mmengine.logging import print_log
+
+from mmyolo_lite.datasets.coco_checks import (
+    check_classes,
+    check_classes_exist,
+    read_coco_json,
+    shortened,
+    warnings_of,
+)
+from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
+from mmyolo_lite.errors import ConfigError, DataError
+from mmyolo_lite.registry import DATASETS, TASK_UTILS
+
+MAX_UNREADABLE_SHARE = 0.01
+"""Training stops when more than this share of the image files has proved unreadable in one process ..."""
+MIN_UNREADABLE = 3
+"""... and at least so many of them (or all, in a smaller dataset)."""
+
+
+class BatchShapePolicyDataset(BaseDetDataset):
+    """Mix-in: batch shapes for validation, the dataset's handle for mixing transforms, early failures.
+
+    Source: spec data.md 1.1. In training mode the pipeline finds the dataset under ``results['dataset']``,
+    from which Mosaic and MixUp fetch other images; an unreadable image is replaced by another sample.
+
+    Args:
+        args: as in mmdet.
+        batch_shapes_cfg: config of a batch-shape policy (TASK_UTILS), which orders the images and writes
+            ``batch_shape``; None for one shape.
+        kwargs: as in mmdet. With ``lazy_init=True`` the image files are not looked for.
+    """
+
+    def __init__(self, *args: Any, batch_shapes_cfg: dict | None = None, lazy_init: bool = False,
+                 **kwargs: Any) -> None:
+        self.batch_shapes_cfg = batch_shapes_cfg
+        self._unreadable: set[str] = set()
+        self._check_image_files = not lazy_init
+        super().__init__(*args, lazy_init=lazy_init, **kwargs)
+
+    def full_init(self) -> None:
+        """Load, order, filter, cut to ``indices``, check and serialise the list of images; once.
+
+        Raises:
+            DataError: the annotation file is unusable, a training set has no image or no object left, or an
+                image file is missing.
+            ConfigError: the configured classes do not fit the annotation file.
+        """
+        if self._fully_initialized:
+            return
+        self.data_list = self.load_data_list()
+        if self.batch_shapes_cfg:
+            self.data_list = TASK_UTILS.build(self.batch_shapes_cfg)(self.data_list)
+        loaded = len(self.data_list)
+        self.data_list = self.filter_data()
+        if not self.test_mode:
+            self._check_not_empty(loaded)
+        if self._indices is not None:
+            self.data_list = self._get_unserialized_subset(self._indices)
+        if self._check_image_files:
+            self.check_images()
+        if self.serialize_data:
+            self.data_bytes, self.data_address = self._serialize_data()
+        self._fully_initialized = True
+
+    def _check_not_empty(self, loaded: int) -> None:
+        """Refuse a training set that teaches nothing; `loaded` counts its images before filtering."""
+        if not self.data_list:
+            raise DataError(f'No image of {self.ann_file} is left for training: it has {loaded}, and '
+                            f'filter_cfg={self.filter_cfg} removes them all.')
+        if not any(instance['ignore_flag'] == 0 for info in self.data_list for instance in info['instances']):
+            raise DataError(f'No object of {self.ann_file} is left for training in {len(self.data_list)} '
+                            f'images. {self._classes_in_file()}Configured classes: '
+                            f"{shortened(self.metainfo['classes'])}. Check metainfo['classes'], and that "
+                            "boxes "
+                            'have positive area inside their images.')
+
+    def _classes_in_file(self) -> str:
+        """Return a sentence about the classes of the annotation file, or nothing."""
+        return ''
+
+    def check_images(self) -> None:
+        """Check that the image files exist, without opening them; other than local files are skipped.
+
+        Raises:
+            DataError: some are missing; the message names the first one and says how many.
+        """
+        if (self.backend_args or {}).get('backend', 'local') not in ('local', 'LocalBackend'):
+            return
+        paths = [path for path in self._image_paths() if '://' not in path]
+        missing = [path for path in paths if not osp.isfile(path)]
+        if missing:
+            raise DataError(
+                f'{len(missing)} of {len(paths)} image files of {self.ann_file} do not exist. The first: '
+                f'{missing[0]}. Check data_root={self.data_root!r} and data_prefix={self.data_prefix!r} in '
+                'the config: a path is data_root/data_prefix/file_name, seen from the current folder.')
+
+    def _image_paths(self) -> Iterable[str]:
+        if self._fully_initialized and self.serialize_data:
+            return (self.get_data_info(index)['img_path'] for index in range(len(self)))
+        return (info['img_path'] for info in self.data_list)
+
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline for image `idx`; in training with ``dataset``, and None for an unreadable image.
+
+        Raises:
+            UnreadableImageError: the image cannot be read (test mode).
+            DataError: too many images cannot be read (training).
+        """
+        if self.test_mode:
+            return super().prepare_data(idx)
+        info = self.get_data_info(idx)
+        info['dataset'] = self
+        try:
+            return self.pipeline(info)
+        except UnreadableImageError as error:
+            self._note_unreadable(error)
+            return None
+
+    def _note_unreadable(self, error: UnreadableImageError) -> None:
+        """Warn once a file; stop when there are too many."""
+        if error.path in self._unreadable:
+            return
+        self._unreadable.add(error.path)
+        count, total = len(self._unreadable), len(self)
+        print_log(f'{error} Training goes on with another image in its place.', 'current', logging.WARNING)
+        if count >= min(MIN_UNREADABLE, total) and count > MAX_UNREADABLE_SHARE * total:
+            names = shortened(sorted(self._unreadable))
+            raise DataError(f'{count} of {total} images of {self.ann_file} cannot be read: {names}. Repair '
+                            'or replace them, or remove them from the annotation file.') from error
+
+
+@DATASETS.register_module()
+class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
+    """Dataset in COCO format. Source: spec data.md 1.
+
+    A label is the position of the class in ``metainfo['classes']``, whatever its position in the file.
+    """
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: Any = None) -> dict:
+        loaded = super()._load_metainfo(metainfo)
+        check_classes(loaded.get('classes'))
+        return loaded
+
+    def load_data_list(self) -> list[dict]:
+        """Read the annotation file into one dict an image, in order of the file.
+
+        Returns:
+            Dicts of ``img_path``, ``img_id``, ``seg_map_path``, ``height``, ``width`` and ``instances``
+            (``bbox`` xyxy in pixels, ``bbox_label``, ``ignore_flag``, and ``mask``, the raw segmentation, if
+            there is one).
+
+        Raises:
+            DataError: see :func:`mmyolo_lite.datasets.coco_checks.read_coco_json`.
+            ConfigError: a configured class is not in the file, or ``data_prefix`` lacks ``img``.
+        """
+        if 'img' not in self.data_prefix:
+            raise ConfigError(f'data_prefix={self.data_prefix!r} of the dataset names no folder of images: '
+                              'set '
+                              "data_prefix=dict(img='folder/'), seen from data_root.")
+        content = read_coco_json(self.ann_file, self.backend_args, may_lack_annotations=self.test_mode)
+        classes = list(self.metainfo['classes'])
+        check_classes_exist(classes, content['categories'], self.ann_file)
+        for sentence in warnings_of(content, self.ann_file):
+            print_log(sentence, 'current', logging.WARNING)
+        self._categories = [category['name'] for category in content['categories']]
+        chosen = [category for category in content['categories'] if category['name'] in classes]
+        self.cat_ids = [category['id'] for category in chosen]
+        self.cat2label = {category['id']: classes.index(category['name']) for category in chosen}
+
+        by_image: dict[Any, list[dict]] = defaultdict(list)
+        self.cat_img_map: dict[Any, list] = defaultdict(list)
+        for annotation in content['annotations']:
+            by_image[annotation['image_id']].append(annotation)
+            self.cat_img_map[annotation['category_id']].append(annotation['image_id'])
+        return [
+            self.parse_data_info({'raw_img_info': {**image, 'img_id': image['id']},
+                                  'raw_ann_info': by_image[image['id']]}) for image in content['images']
+        ]
+
+    def _classes_in_file(self) -> str:
+        return f'Categories of the file: {shortened(self._categories)}. '

@@ -1,0 +1,175 @@
+"""What converters to COCO share: image sizes, rings, the report on skipped items, whole-file writing."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mmyolo_lite.errors import DataError
+
+DECIMALS = 2
+LISTED_PROBLEMS = 20
+EXIF_ORIENTATION = 0x0112
+TRANSPOSED_ORIENTATIONS = (5, 6, 7, 8)
+
+
+@dataclass
+class ConversionReport:
+    """Counts what a conversion kept and collects what it left out (spec: tools_data.md 0).
+
+    Attributes:
+        strict: Problems of single items stop the conversion too.
+        skip_errors: Structural errors are collected as well, nothing stops the conversion.
+        images: Number of images written.
+        per_class: Objects written by class name.
+        skipped: Items left out, by reason.
+        notes: Things changed or noticed without leaving anything out, by reason.
+        problems: One line for each left-out item.
+    """
+
+    strict: bool = False
+    skip_errors: bool = False
+    images: int = 0
+    per_class: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def annotations(self) -> int:
+        """Number of objects written."""
+        return sum(self.per_class.values())
+
+    def skip(self, reason: str, where: str) -> None:
+        """Count an item that is left out; with ``strict`` raise DataError instead."""
+        if self.strict:
+            raise DataError(f'{where}: {reason} (left out without --strict)')
+        self._collect(reason, where)
+
+    def structural(self, reason: str, where: str) -> None:
+        """Raise DataError for input that breaks its format; with ``skip_errors`` count it instead."""
+        if not self.skip_errors:
+            raise DataError(f'{where}: {reason} (--skip-errors leaves it out and goes on)')
+        self._collect(reason, where)
+
+    def _collect(self, reason: str, where: str) -> None:
+        self.skipped[reason.split(': ')[0]] += 1
+        self.problems.append(f'{where}: {reason}')
+
+    def lines(self) -> list[str]:
+        """Return the summary as text: images, objects, objects by class, skipped items and notes."""
+        text = [f'{self.images} images, {self.annotations} objects']
+        text += [f'  class {name}: {count}' for name, count in sorted(self.per_class.items())]
+        text += [f'  skipped, {reason}: {count}' for reason, count in sorted(self.skipped.items())]
+        text += [f'  note, {reason}: {count}' for reason, count in sorted(self.notes.items())]
+        text += [f'    {line}' for line in self.problems[:LISTED_PROBLEMS]]
+        if len(self.problems) > LISTED_PROBLEMS:
+            text.append(f'    and {len(self.problems) - LISTED_PROBLEMS} more')
+        return text
+
+
+def image_size_wh(path: Path) -> tuple[int, int]:
+    """Return the ``(width, height)`` in pixels that a decoder delivers, from the file header alone.
+
+    An EXIF orientation that turns the picture by 90 degrees exchanges the two, as decoding applies it.
+
+    Raises:
+        DataError: The file is missing or not a picture.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(EXIF_ORIENTATION) in TRANSPOSED_ORIENTATIONS
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f'{path}: not a readable image ({error})') from error
+    return (height, width) if turned else (width, height)
+
+
+def polygon_area(points_xy: np.ndarray) -> float:
+    """Return the area in square pixels that a ring of points ``(N, 2)`` encloses (shoelace formula)."""
+    x, y = np.asarray(points_xy, dtype=np.float64).T
+    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+
+
+def points_to_bbox(points_xy: np.ndarray) -> list[float]:
+    """Return the COCO box ``[x, y, width, height]`` in pixels around points ``(N, 2)``."""
+    low, high = points_xy.min(axis=0), points_xy.max(axis=0)
+    return rounded([*low, *(high - low)])
+
+
+def rounded(values: Iterable[float]) -> list[float]:
+    """Return plain Python numbers with two decimals, for JSON."""
+    return [round(float(value), DECIMALS) for value in values]
+
+
+def coco_dict(
+    images: Sequence[dict],
+    annotations: Sequence[dict],
+    class_names: Sequence[str],
+    *,
+    first_category_id: int = 0,
+    description: str = '',
+) -> dict[str, Any]:
+    """Return the content of a COCO file with all its top-level keys.
+
+    Args:
+        images: COCO image entries, ids from 1.
+        annotations: COCO annotation entries, ids from 1: pycocotools takes id 0 for "not matched".
+        class_names: Category names; their ids count on from ``first_category_id``.
+        first_category_id: Id of the first category.
+        description: Goes into ``info``.
+    """
+    categories = [{'id': first_category_id + index, 'name': name} for index, name in enumerate(class_names)]
+    return {
+        'info': {'description': description},
+        'licenses': [],
+        'images': list(images),
+        'annotations': list(annotations),
+        'categories': categories,
+    }
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        DataError: The file is missing, not UTF-8 or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f'{path}, line {error.lineno}: not valid JSON ({error.msg}); fetch or export the file again'
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f'{path}: cannot be read ({error})') from error
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """Raise DataError when one of the outputs exists and must not be replaced."""
+    existing = [str(path) for path in paths if path.exists()]
+    if existing and not overwrite:
+        raise DataError(f'{", ".join(existing)}: exists already; pass --overwrite to replace it')
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write a JSON file that appears whole or not at all: beside its place first, then renamed.
+
+    Raises:
+        DataError: The folder cannot be made or written, or a number is not finite.
+    """
+    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(content, allow_nan=False), encoding='utf-8')
+        os.replace(part, path)
+    except (OSError, ValueError) as error:
+        raise DataError(f'{path}: cannot be written ({error})') from error
+    finally:
+        part.unlink(missing_ok=True)

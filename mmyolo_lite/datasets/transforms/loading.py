@@ -1,0 +1,197 @@
+"""Load images and annotations of a sample."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import LoadImageFromFile as _MMCVLoadImageFromFile
+from mmdet.datasets.transforms import LoadAnnotations as _MMDetLoadAnnotations
+from mmdet.structures.bbox import get_box_type
+from mmdet.structures.mask import PolygonMasks
+
+from mmyolo_lite.errors import DataError
+from mmyolo_lite.ops.ring_join import join_rings
+from mmyolo_lite.registry import TRANSFORMS
+
+
+class UnreadableImageError(DataError):
+    """One image file is missing or damaged; a training set may skip it. ``path`` names the file."""
+
+    path: str = ''
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(_MMCVLoadImageFromFile):
+    """mmcv's loader with failures that name the file. Source: spec data.md 3.1.
+
+    Sets ``img`` (H, W, 3) uint8 BGR, EXIF orientation applied, and ``img_shape``, ``ori_shape`` as ``(height,
+    width)``. Arguments as in mmcv: ``to_float32``, ``color_type``, ``imdecode_backend``, ``ignore_empty``,
+    ``backend_args``.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Load ``results['img_path']``.
+
+        Returns:
+            `results`, or None for an unreadable file with ``ignore_empty=True``.
+
+        Raises:
+            UnreadableImageError: the file is missing or cannot be decoded to three 8-bit channels (the former
+                not with ``ignore_empty=True``).
+            DataError: the decoded size is not the ``height`` and ``width`` of the annotation file.
+        """
+        path = results['img_path']
+        try:
+            loaded = super().transform(results)
+        except Exception as error:
+            if self.ignore_empty:
+                return None
+            # mmcv asserts that the decoder returned something.
+            undecoded = isinstance(error, AssertionError)
+            reason = 'it holds no image that can be decoded' if undecoded else str(error)
+            raise _unreadable(path, reason) from error
+        if loaded is None:
+            return None
+        image = loaded['img']
+        if self.color_type.startswith('color'):
+            _check_channels(image, path, self.to_float32)
+        _check_size(image.shape[:2], results)
+        return loaded
+
+
+def _unreadable(path: str, reason: str) -> UnreadableImageError:
+    error = UnreadableImageError(f'Cannot read the image {path}: {reason}. Repair or replace the file, or '
+                                 'remove it from the annotation file.')
+    error.path = path
+    return error
+
+
+def _check_channels(image: np.ndarray, path: str, is_float: bool) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or not (is_float or image.dtype == np.uint8):
+        raise _unreadable(path, f'it decodes to shape {image.shape}, {image.dtype}, not to three 8-bit '
+                                'channels')
+
+
+def _check_size(shape_hw: tuple[int, int], results: dict) -> None:
+    """Refuse an image whose annotations were made in another coordinate frame."""
+    expected = (results.get('height'), results.get('width'))
+    if None in expected or tuple(shape_hw) == expected:
+        return
+    raise DataError(
+        f'The image {results["img_path"]} is {shape_hw[1]} x {shape_hw[0]} pixels (width x height), but the '
+        f'annotation file says {expected[1]} x {expected[0]}, so its annotations do not fit. If width and '
+        'height are exchanged, the file carries an EXIF orientation that the annotation tool ignored: save '
+        'it without EXIF, or convert the annotations again.')
+
+
+def rings_from_rle(rle: dict, height: int, width: int) -> list[np.ndarray]:
+    """Trace the outer contours of a COCO run-length mask.
+
+    Args:
+        rle: dict of ``size`` (height, width) and ``counts``, compressed or not.
+        height: height of the image, for uncompressed counts.
+        width: width of the image.
+
+    Returns:
+        Flat float64 rings (2K,), K >= 3, through pixel centres (x + 0.5, y + 0.5): filling them with
+        coordinates truncated gives the mask back, but for its holes. Specks of one or two pixels give none.
+    """
+    from pycocotools import mask as coco_mask
+
+    if isinstance(rle.get('counts'), list):
+        rle = coco_mask.frPyObjects(rle, height, width)
+    mask = np.ascontiguousarray(coco_mask.decode(rle))
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [contour.reshape(-1) + 0.5 for contour in contours if len(contour) >= 3]
+
+
+def valid_rings(mask: Sequence | dict | None, height: int, width: int) -> list[np.ndarray]:
+    """Return the usable rings of one object's ``mask`` as flat float64 arrays.
+
+    A ring counts if it has an even number of at least 6 values, all finite. Always float64: rings are scaled
+    in place later, which would truncate integers.
+
+    Args:
+        mask: COCO ``segmentation``: list of flat rings, or RLE dict, or None.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+    """
+    if isinstance(mask, dict):
+        return rings_from_rle(mask, height, width)
+    rings = [np.array(ring, dtype=np.float64) for ring in mask or () if len(ring) % 2 == 0 and len(ring) >= 6]
+    return [ring for ring in rings if np.isfinite(ring).all()]
+
+
+def box_of_rings(rings: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the float32 (4,) xyxy box around all vertices of the flat `rings`."""
+    points = np.concatenate(rings).reshape(-1, 2)
+    return np.concatenate((points.min(0), points.max(0))).astype(np.float32)
+
+
+@TRANSFORMS.register_module()
+class LoadAnnotations(_MMDetLoadAnnotations):
+    """Load boxes, labels and polygons of the objects that are not to be ignored. Source: spec data.md 3.2.
+
+    Sets ``gt_bboxes`` float32 (N, 4) xyxy pixels, ``gt_bboxes_labels`` int64 (N,), ``gt_ignore_flags`` (N,)
+    False, and with `with_mask` ``gt_masks``, `PolygonMasks` of the image's size; objects without a valid ring
+    are dropped.
+
+    Args:
+        mask2bbox: compute the boxes from the polygons; needs `with_mask`.
+        poly2mask: must be False: masks stay polygons.
+        merge_polygons: join the rings of an object into one.
+        kwargs: as in mmdet: ``with_bbox``, ``with_label``, ``with_mask``, ``with_seg``, ``box_type`` ...
+
+    Raises:
+        AssertionError: `poly2mask` is True, or `mask2bbox` without `with_mask`.
+    """
+
+    def __init__(self, mask2bbox: bool = False, poly2mask: bool = False, merge_polygons: bool = True,
+                 **kwargs) -> None:
+        assert not poly2mask, 'LoadAnnotations: masks stay polygons here, poly2mask must be False'
+        super().__init__(poly2mask=False, **kwargs)
+        assert self.with_mask or not mask2bbox, 'LoadAnnotations: mask2bbox=True needs with_mask=True'
+        self.mask2bbox = mask2bbox
+        self.merge_polygons = merge_polygons
+
+    def transform(self, results: dict) -> dict:
+        """Read ``results['instances']`` and, with masks, ``results['ori_shape']`` ``(height, width)``."""
+        instances = [instance for instance in results.get('instances', ()) if instance['ignore_flag'] == 0]
+        polygons: list[list[np.ndarray]] = []
+        if self.with_mask:
+            instances, polygons = self._keep_with_rings(instances, results)
+            results['gt_masks'] = PolygonMasks(polygons, *results['ori_shape'])
+        if self.mask2bbox:
+            self._set_boxes(results, [box_of_rings(rings) for rings in polygons])
+        elif self.with_bbox:
+            self._set_boxes(results, [instance['bbox'] for instance in instances])
+        if self.with_label:
+            results['gt_bboxes_labels'] = np.array([i['bbox_label'] for i in instances], dtype=np.int64)
+        results['gt_ignore_flags'] = np.zeros(len(instances), dtype=bool)
+        if self.with_seg:
+            self._load_seg_map(results)
+        return results
+
+    def _keep_with_rings(self, instances: list[dict],
+                         results: dict) -> tuple[list[dict], list[list[np.ndarray]]]:
+        """Return the instances that have valid rings, and those rings, joined if configured."""
+        height, width = results['ori_shape']
+        kept, polygons = [], []
+        for instance in instances:
+            rings = valid_rings(instance.get('mask'), height, width)
+            if rings:
+                kept.append(instance)
+                polygons.append([join_rings(rings)] if self.merge_polygons else rings)
+        return kept, polygons
+
+    def _set_boxes(self, results: dict, boxes: list) -> None:
+        array = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+        if self.box_type is not None:
+            _, box_class = get_box_type(self.box_type)
+            array = box_class(torch.from_numpy(array))
+        results['gt_bboxes'] = array
+
+    def __repr__(self) -> str:
+        return (f'{super().__repr__()[:-1]}, mask2bbox={self.mask2bbox}, '
+                f'merge_polygons={self.merge_polygons})')
