@@ -1,0 +1,100 @@
+"""What can be known to be wrong before any data is read: misspelt fields and numbers of classes that disagree."""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from mmyolo_lite import registry
+from mmyolo_lite.errors import ConfigError
+
+_PACKAGES = ('models', 'datasets', 'datasets.transforms', 'engine', 'engine.hooks', 'evaluation', 'visualization')
+# read by mmengine's registries and runner before the constructor is called
+_RESERVED = {'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg'}
+
+
+def check_config(config: Any) -> None:
+    """Check a config.
+
+    Raises:
+        ConfigError: a class of this package gets a field that it does not know, or numbers of classes disagree.
+    """
+    known = _our_components()
+    for path, node in _typed_nodes(dict(config), ''):
+        component = known.get(_own_name(node['type']))
+        if component is not None:
+            _check_fields(path, node, component)
+    _check_num_classes(config)
+
+
+def _our_components() -> dict[str, Any]:
+    """Return every component of this package by its name in configs."""
+    for package in _PACKAGES:
+        importlib.import_module(f'mmyolo_lite.{package}')
+    tables = [value.module_dict for value in vars(registry).values() if isinstance(value, registry.Registry)]
+    return {name: component for table in tables for name, component in table.items()}
+
+
+def _own_name(kind: Any) -> str | None:
+    """Return the name of a type in our scope, None for types of other packages."""
+    if not isinstance(kind, str):
+        return getattr(kind, '__name__', None)
+    scope, _, name = kind.rpartition('.')
+    return name if scope in ('', registry.SCOPE, registry.ALIAS_SCOPE) else None
+
+
+def _typed_nodes(node: Any, path: str) -> Iterator[tuple[str, dict]]:
+    """Yield each dict that has a type, with its dotted path; types under another package's scope are not ours."""
+    if isinstance(node, dict):
+        if 'type' in node and '_scope_' not in node:
+            yield path, node
+        for key, value in node.items():
+            yield from _typed_nodes(value, f'{path}.{key}' if path else str(key))
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from _typed_nodes(value, f'{path}[{index}]')
+
+
+def accepted_fields(component: Any) -> set[str] | None:
+    """Return the names that a constructor or function takes, following ``**kwargs`` up the parents; None is any."""
+    callables = [component]
+    if inspect.isclass(component):
+        callables = [vars(cls)['__init__'] for cls in component.__mro__ if '__init__' in vars(cls)]
+    names: set[str] = set()
+    for function in callables:
+        parameters = inspect.signature(function).parameters.values()
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return names - {'self'}
+    return None
+
+
+def _check_fields(path: str, node: dict, component: Any) -> None:
+    accepted = accepted_fields(component)
+    if accepted is None:
+        return
+    for field in set(node) - accepted - _RESERVED:
+        similar = difflib.get_close_matches(field, accepted, n=1)
+        hint = f'Did you mean {similar[0]!r}?' if similar else f'It takes {", ".join(sorted(accepted))}.'
+        raise ConfigError(f'Config: {path}.{field} is unknown: {node["type"]} has no field {field!r}. {hint}')
+
+
+def _check_num_classes(config: Any) -> None:
+    """Compare the head's number of classes with the class names of each data set."""
+    head = config.get('model', {}).get('bbox_head', {}).get('head_module', {})
+    num_classes = head.get('num_classes')
+    if num_classes is None:
+        return
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset = (config.get(loader) or {}).get('dataset', {})
+        while 'dataset' in dataset:
+            dataset = dataset['dataset']
+        classes = (dataset.get('metainfo') or {}).get('classes')
+        if isinstance(classes, str):
+            raise ConfigError(f'{loader}.dataset.metainfo.classes is the string {classes!r}, not a tuple of names. '
+                              f"Write classes=({classes!r}, ) with the comma.")
+        if classes is not None and len(classes) != num_classes:
+            raise ConfigError(
+                f'model.bbox_head.head_module.num_classes is {num_classes}, but {loader}.dataset.metainfo.classes '
+                f'has {len(classes)}: {tuple(classes)}. Set num_classes to {len(classes)}.')

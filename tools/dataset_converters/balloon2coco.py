@@ -1,0 +1,54 @@
+"""Convert the balloon set, or any set of VIA polygons in the same layout, to COCO."""
+
+import argparse
+
+from mmyolo_lite.apis.cli import run_cli
+from mmyolo_lite.datasets.converters.via import ViaOptions, convert_via_splits
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Write <out-dir>/<split>.json in COCO format for every VIA file '
+        '<data-root>/<split>/<ann-name>. Without arguments: data/balloon/{train,val}.json.'
+    )
+    parser.add_argument('--data-root', default='data/balloon', help='folder with one sub-folder per split')
+    parser.add_argument('--splits', nargs='+', default=['train', 'val'], help='sub-folders to convert')
+    parser.add_argument('--ann-name', default='via_region_data.json', help='VIA file in each sub-folder')
+    parser.add_argument('--out-dir', help='where the COCO files go (default: the data root)')
+    parser.add_argument('--category', default='balloon', help='class of every object')
+    parser.add_argument('--class-attr', metavar='NAME', help='region attribute that holds the class instead')
+    parser.add_argument(
+        '--area',
+        choices=['polygon', 'bbox'],
+        default='polygon',
+        help='area of an object: that of its polygon, or width x height of its box as MMYOLO has it',
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace existing output')
+    strictness = parser.add_mutually_exclusive_group()
+    strictness.add_argument('--strict', action='store_true', help='stop at anything that would be left out')
+    strictness.add_argument('--skip-errors', action='store_true', help='leave out broken entries and go on')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Convert and print what was kept and what was left out."""
+    args = parse_args()
+    options = ViaOptions(
+        category=args.category,
+        class_attr=args.class_attr,
+        area=args.area,
+        strict=args.strict,
+        skip_errors=args.skip_errors,
+    )
+    out_dir = args.out_dir or args.data_root
+    reports = convert_via_splits(
+        args.data_root, args.splits, args.ann_name, out_dir, options, overwrite=args.overwrite
+    )
+    for split, report in reports.items():
+        first, *rest = report.lines()
+        print('\n'.join([f'{out_dir}/{split}.json: {first}', *rest]))
+
+
+if __name__ == '__main__':
+    run_cli(main)
