@@ -1,0 +1,32 @@
+"""Tests of YOLOv5HSVRandomAug."""
+
+import numpy as np
+
+from mmyolo_lite.datasets.transforms.color import YOLOv5HSVRandomAug, scale_hsv
+from tests.shared_data import golden
+
+
+def test_colours_match_the_fixture():
+    archive = golden('data_mix.npz')
+    for gains, expected in zip(archive['hsv_gains'], archive['hsv_out'], strict=True):
+        np.testing.assert_array_equal(scale_hsv(archive['hsv_in'], gains), expected)
+
+
+def test_value_gain_darkens_and_saturation_zero_is_grey():
+    img = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    assert scale_hsv(img, np.array([1, 1, 0.5])).max() <= 128
+    grey = scale_hsv(img, np.array([1, 0, 1]))
+    np.testing.assert_array_equal(grey[..., 0], img.max(axis=2))
+    assert (np.ptp(grey, axis=2) == 0).all()
+
+
+def test_three_uniforms_set_the_gains():
+    img = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    before = img.copy()
+    np.random.seed(4)
+    results = YOLOv5HSVRandomAug(0.1, 0.2, 0.3)(dict(img=img))
+    np.random.seed(4)
+    gains = np.random.uniform(-1, 1, 3) * [0.1, 0.2, 0.3] + 1
+    np.testing.assert_array_equal(results['img'], scale_hsv(img, gains))
+    np.testing.assert_array_equal(img, before)
+    assert results['img'].dtype == np.uint8

@@ -1,0 +1,73 @@
+"""Tests of the affine matrix, the box transform and the box filter."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mmyolo_lite.ops.affine import affine_matrix, keep_boxes, transform_boxes
+from tests.shared_data import golden
+
+
+def test_matrix_matches_the_fixture():
+    archive = golden('data_affine.npz')
+    for case in json.loads(str(archive['cases_json'])):
+        key = case['key']
+        height, width = archive[f'{key}_in'].shape[:2]
+        out_height, out_width = archive[f'{key}_out'].shape[:2]
+        rotation, scale, shear_x, shear_y, x, y = archive[f'{key}_draws']
+        matrix = affine_matrix(rotation, scale, (shear_x, shear_y), (x * out_width, y * out_height),
+                               (width, height))
+        assert matrix.dtype == np.float32
+        np.testing.assert_allclose(matrix, archive[f'{key}_matrix'], atol=1e-4)
+
+
+def test_centre_lands_on_the_translation():
+    matrix = affine_matrix(33.0, 0.7, (5.0, -3.0), (12.0, 34.0), (100, 60))
+    np.testing.assert_allclose(matrix @ [50, 30, 1], [12, 34, 1], atol=1e-4)
+    assert matrix[2].tolist() == [0, 0, 1]
+
+
+def test_rotation_and_scale_set_the_determinant():
+    matrix = affine_matrix(33.0, 0.7, (0.0, 0.0), (0.0, 0.0), (100, 60))
+    assert np.linalg.det(matrix) == pytest.approx(0.49, abs=1e-5)
+
+
+def test_neutral_draws_change_nothing():
+    boxes = np.array([[1, 2, 30, 40], [0, 0, 0, 0]], dtype=np.float32)
+    matrix = affine_matrix(0, 1, (0, 0), (50, 30), (100, 60))
+    np.testing.assert_array_equal(transform_boxes(boxes, matrix), boxes)
+
+
+def test_box_transform_bounds_the_corners():
+    matrix = affine_matrix(90, 1, (0, 0), (0, 0), (0, 0))
+    moved = transform_boxes(np.array([[1, 2, 5, 4]]), matrix)
+    np.testing.assert_allclose(moved, [[-4, 1, -2, 5]], atol=1e-5)
+    assert transform_boxes(np.zeros((0, 4)), matrix).shape == (0, 4)
+
+
+def test_inverse_undoes_a_zoom():
+    boxes = np.array([[10, 20, 30, 50]], dtype=np.float32)
+    matrix = affine_matrix(0, 1.7, (0, 0), (7, 9), (64, 64))
+    np.testing.assert_allclose(transform_boxes(transform_boxes(boxes, matrix), np.linalg.inv(matrix)), boxes,
+                               atol=1e-3)
+
+
+def test_filter_matches_the_fixture():
+    archive = golden('data_affine.npz')
+    for thresholds, expected in zip(archive['filter_thresholds'], archive['filter_keep'], strict=True):
+        keep = keep_boxes(archive['filter_before'], archive['filter_after'], *thresholds)
+        np.testing.assert_array_equal(keep, expected)
+
+
+@pytest.mark.parametrize('after, kept', [
+    ([0, 0, 10, 10], True),
+    ([0, 0, 2, 10], False),  # not wider than the least size
+    ([0, 0, 2.5, 4], False),  # a tenth of the area is not more than a tenth
+    ([0, 0, 80, 4], False),  # twenty times as wide as high
+    ([0, 0, 79, 4], True),
+    ([0, 0, 0, 0], False),
+])
+def test_filter_is_strict(after, kept):
+    before = np.array([[0, 0, 10, 10]], dtype=np.float32)
+    assert keep_boxes(before, np.array([after], dtype=np.float32), 2, 0.1, 20).tolist() == [kept]
