@@ -22,9 +22,32 @@ def run_cli(main: Callable[[], None]) -> None:
     """
     try:
         main()
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:
+        behind = user_error(error)
+        if behind is None:
+            raise
+        sys.stdout.flush()
+        print(f'error: {one_line(behind)}', file=sys.stderr)
+        sys.exit(EXIT_ERROR)
+
+
+def user_error(error: BaseException | None) -> UserError | None:
+    """Return the user's error that an exception is or was raised from, as by a framework that wraps errors."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__
+    return error
+
+
+def one_line(error: UserError) -> str:
+    """Return the message in one line.
+
+    An error that crosses the border of a PyTorch data-loading worker carries the worker's traceback as its message;
+    its own message stands at the end of that.
+    """
+    text = str(error)
+    if 'Original Traceback' in text:
+        text = text.rpartition(f'{type(error).__module__}.{type(error).__qualname__}: ')[2]
+    return ' '.join(line.strip() for line in text.splitlines() if line.strip())

@@ -4,7 +4,7 @@ One file per fence, each saying what breaks, why, and when the fence can go. :fu
 at ``import mmyolo_lite``, before mmdet is imported.
 """
 
-from mmyolo_lite.compat import albu, checkpoints, mmcv_ext
+from mmyolo_lite.compat import albu, checkpoints, installed_packages, mmcv_ext, versions
 
 _installed = False
 
@@ -14,7 +14,12 @@ def install() -> None:
     global _installed
     if _installed:
         return
+    versions.install()
     mmcv_ext.install()
+    installed_packages.install()
     checkpoints.install()
     albu.install()
+    # from here on the alias scope answers too, which no import by mmengine would reach
+    from mmyolo_lite import registry  # noqa: F401
+
     _installed = True

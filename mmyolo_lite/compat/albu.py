@@ -8,6 +8,7 @@ off. Can go when albumentations follows the worker's seed by itself.
 
 import functools
 import os
+import warnings
 from typing import Any
 
 PIP_LINE = "pip install 'albumentations>=2.0,<3'"
@@ -56,7 +57,10 @@ def patch_mmdet() -> None:
         if module.Compose is None:
             raise DependencyError('The transform Albu of the pipeline needs albumentations, which is not '
                                   f'installed: {PIP_LINE}, or remove the transform from the pipeline.')
-        build(self, *args, **kwargs)
+        with warnings.catch_warnings():
+            # boxes are handed through on purpose, also when every augmentation is of colour alone
+            warnings.filterwarnings('ignore', 'Got processor for bboxes, but no transform to process it')
+            build(self, *args, **kwargs)
 
     @functools.wraps(transform)
     def seeded_transform(self: Any, results: dict) -> dict | None:

@@ -8,9 +8,11 @@ when mmengine restricts its loading itself.
 
 import os
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import torch
 
@@ -28,7 +30,21 @@ def _allowed_types() -> list[Any]:
     dtypes = [type(np.dtype(code)) for code in '?bBhHiIlLqQefd']
     # `ndarray` is created empty and filled by these; none of them runs code
     core = np._core if hasattr(np, '_core') else np.core
-    return [HistoryBuffer, np.ndarray, np.dtype, core.multiarray._reconstruct, core.multiarray.scalar, *dtypes]
+    return [HistoryBuffer, np.ndarray, np.dtype, core.multiarray._reconstruct, core.multiarray.scalar, *dtypes,
+            _statistics_method]
+
+
+def _statistics_method(owner: Any, name: str) -> Any:
+    """Stand in for ``getattr``, which pickled log histories name their methods through."""
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in ('mean', 'max', 'min', 'current'):
+        raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed.')
+    return getattr(owner, name)
+
+
+# the name that the restricted unpickler looks up
+_statistics_method.__module__, _statistics_method.__qualname__ = 'builtins', 'getattr'
 
 
 def _read(path: str, map_location: Any) -> Any:
@@ -55,13 +71,15 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     try:
         return _read(path, map_location)
     except pickle.UnpicklingError as error:
-        if not zipfile.is_zipfile(path):
+        refused = re.search(r'global: GLOBAL (\S+)', str(error))
+        if not refused and not zipfile.is_zipfile(path):
             raise CheckpointError(f'Checkpoint {filename} is damaged or no checkpoint at all '
                                   f'({os.path.getsize(path)} bytes). Copy or download it again.') from error
         raise CheckpointError(
-            f'Checkpoint {filename} holds Python objects beyond tensors and plain containers, and loading them could '
-            f'run code. ({_first_line(error)}) If you trust its source, set {TRUST_VARIABLE}=1.') from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            f'Checkpoint {filename} holds Python objects beyond tensors and plain containers '
+            f'({refused[1] if refused else _first_line(error)}), and loading them could run code. '
+            f'If you trust its source, set {TRUST_VARIABLE}=1.') from error
+    except Exception as error:  # damaged bytes fail in many ways: IndexError, KeyError, EOFError, RuntimeError ...
         raise CheckpointError(f'Checkpoint {filename} is damaged ({os.path.getsize(path)} bytes; '
                               f'{_first_line(error)}). Copy or download it again, or take an earlier one.') from error
 
@@ -81,19 +99,29 @@ def load_from_http(filename: str, map_location: Any = None, model_dir: str | Non
     """
     folder = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints')
     path = folder / filename.rsplit('/', 1)[-1].split('?', 1)[0]
-    if not path.exists():
+    fresh = not path.exists()
+    if fresh:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             torch.hub.download_url_to_file(filename, str(path), progress=progress)
         except OSError as error:
+            if isinstance(error, HTTPError):
+                error.close()
             raise CheckpointError(f'Could not download {filename} ({error}). Put the file at {path} by hand, or give '
                                   'a local path.') from error
-    return load_from_local(str(path), map_location)
+    try:
+        return load_from_local(str(path), map_location)
+    except CheckpointError:
+        if fresh:  # a cut download must not stay in the cache
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _first_line(error: Exception) -> str:
+    """Return the line of a message that says most, without the colours that PyTorch prints."""
     lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    chosen = next((line for line in lines if 'Unsupported' in line), lines[0] if lines else type(error).__name__)
+    return re.sub(r'\x1b\[\d+m', '', chosen).strip()[:200]
 
 
 def _hint(path: str) -> str:

@@ -19,7 +19,7 @@ def patch_mmdet() -> None:
 
     def get_cat_ids(self: Any, cat_names: Sequence[str] = (), sup_names: Sequence[str] = (),
                     cat_ids: Sequence[int] = ()) -> list[int]:
-        found = original(self, list(cat_names), list(sup_names), list(cat_ids))
+        found = original(self, cat_names, sup_names, cat_ids)
         if isinstance(cat_names, str) or not cat_names:
             return found
         rank = {name: position for position, name in enumerate(cat_names)}

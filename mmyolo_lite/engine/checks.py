@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmyolo_lite import registry
@@ -21,11 +21,13 @@ def check_config(config: Any) -> None:
         ConfigError: a class of this package gets a field that it does not know, or numbers of classes disagree.
     """
     known = _our_components()
-    for path, node in _typed_nodes(dict(config), ''):
+    for path, node in typed_nodes(dict(config), ''):
         component = known.get(_own_name(node['type']))
         if component is not None:
             _check_fields(path, node, component)
-    _check_num_classes(config)
+    _check_num_classes(config, known)
+    _check_mask_overlap(config)
+    _check_input_sizes(config)
 
 
 def _our_components() -> dict[str, Any]:
@@ -44,16 +46,16 @@ def _own_name(kind: Any) -> str | None:
     return name if scope in ('', registry.SCOPE, registry.ALIAS_SCOPE) else None
 
 
-def _typed_nodes(node: Any, path: str) -> Iterator[tuple[str, dict]]:
-    """Yield each dict that has a type, with its dotted path; types under another package's scope are not ours."""
+def typed_nodes(node: Any, path: str) -> Iterator[tuple[str, dict]]:
+    """Yield each dict that has a type, with its dotted path; those with a scope of their own are left out."""
     if isinstance(node, dict):
         if 'type' in node and '_scope_' not in node:
             yield path, node
         for key, value in node.items():
-            yield from _typed_nodes(value, f'{path}.{key}' if path else str(key))
+            yield from typed_nodes(value, f'{path}.{key}' if path else str(key))
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
-            yield from _typed_nodes(value, f'{path}[{index}]')
+            yield from typed_nodes(value, f'{path}[{index}]')
 
 
 def accepted_fields(component: Any) -> set[str] | None:
@@ -80,21 +82,64 @@ def _check_fields(path: str, node: dict, component: Any) -> None:
         raise ConfigError(f'Config: {path}.{field} is unknown: {node["type"]} has no field {field!r}. {hint}')
 
 
-def _check_num_classes(config: Any) -> None:
+def _datasets(config: Any) -> Iterator[tuple[str, dict]]:
+    """Yield the innermost data set of each data loader, with its dotted path."""
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        path, dataset = f'{loader}.dataset', (config.get(loader) or {}).get('dataset', {})
+        while 'dataset' in dataset:
+            path, dataset = f'{path}.dataset', dataset['dataset']
+        yield path, dataset
+
+
+def _check_num_classes(config: Any, known: dict[str, Any]) -> None:
     """Compare the head's number of classes with the class names of each data set."""
     head = config.get('model', {}).get('bbox_head', {}).get('head_module', {})
     num_classes = head.get('num_classes')
     if num_classes is None:
         return
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        dataset = (config.get(loader) or {}).get('dataset', {})
-        while 'dataset' in dataset:
-            dataset = dataset['dataset']
+    for path, dataset in _datasets(config):
         classes = (dataset.get('metainfo') or {}).get('classes')
+        if classes is None:
+            component = known.get(_own_name(dataset.get('type')))
+            classes = getattr(component, 'METAINFO', {}).get('classes')
         if isinstance(classes, str):
-            raise ConfigError(f'{loader}.dataset.metainfo.classes is the string {classes!r}, not a tuple of names. '
+            raise ConfigError(f'{path}.metainfo.classes is the string {classes!r}, not a tuple of names. '
                               f"Write classes=({classes!r}, ) with the comma.")
         if classes is not None and len(classes) != num_classes:
             raise ConfigError(
-                f'model.bbox_head.head_module.num_classes is {num_classes}, but {loader}.dataset.metainfo.classes '
-                f'has {len(classes)}: {tuple(classes)}. Set num_classes to {len(classes)}.')
+                f'model.bbox_head.head_module.num_classes is {num_classes}, but {path}.metainfo.classes has '
+                f'{len(classes)}: {_few(classes)}. Set num_classes to {len(classes)}, or the classes of the data set.')
+
+
+def _few(names: Sequence[str], limit: int = 5) -> str:
+    return ', '.join(map(repr, names[:limit])) + (', ...' if len(names) > limit else '')
+
+
+def _check_mask_overlap(config: Any) -> None:
+    """Compare the form of the training masks in the pipeline with the one that the head expects."""
+    head = config.get('model', {}).get('bbox_head', {})
+    if _own_name(head.get('type')) != 'YOLOv5InsHead':
+        return
+    expected = head.get('mask_overlap', True)
+    for path, step in typed_nodes(config.get('train_dataloader') or {}, 'train_dataloader'):
+        if _own_name(step['type']) == 'Polygon2Mask' and step.get('mask_overlap', True) != expected:
+            raise ConfigError(
+                f'{path}.mask_overlap is {step.get("mask_overlap", True)}, but model.bbox_head.mask_overlap is '
+                f'{expected}. Give both the same value.')
+
+
+def _check_input_sizes(config: Any) -> None:
+    """Check that letterboxed images of fixed size fit the strides; other sizes show at the first batch."""
+    divisor = max(config.get('model', {}).get('bbox_head', {}).get('head_module', {}).get('featmap_strides', [32]))
+    for path, dataset in _datasets(config):
+        if dataset.get('batch_shapes_cfg'):
+            continue
+        for index, step in enumerate(dataset.get('pipeline') or ()):
+            scale = step.get('scale')
+            if _own_name(step.get('type')) != 'LetterResize' or step.get('use_mini_pad') or scale is None:
+                continue
+            sides = (scale, scale) if isinstance(scale, int) else tuple(scale)
+            if any(side % divisor for side in sides):
+                nearest = tuple(max(round(side / divisor), 1) * divisor for side in sides)
+                raise ConfigError(f'{path}.pipeline[{index}].scale is {sides}, but width and height of the network '
+                                  f'input must be multiples of {divisor}. The nearest is {nearest}.')

@@ -1,11 +1,15 @@
 """Loading configs, and putting command-line choices into them."""
 
+import difflib
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from mmyolo_lite.compat import config_text
 from mmyolo_lite.errors import ConfigError
+
+config_text.install()
 
 
 def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
@@ -33,9 +37,7 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
 
 
 def _similar_configs(path: Path) -> str:
-    import difflib
-
-    known = {p.name: p for p in Path('configs').rglob('*.py')} if Path('configs').is_dir() else {}
+    known = {found.name: found for found in (*Path('configs').rglob('*.py'), *path.parent.glob('*.py'))}
     similar = difflib.get_close_matches(path.name, known, n=1, cutoff=0.5)
     return f'Did you mean {known[similar[0]]}?' if similar else 'Check the path; it is relative to the current folder.'
 
@@ -59,7 +61,7 @@ def set_launcher(config: Config, launcher: str, local_rank: int = 0) -> None:
     if launcher != 'none' and not torch.cuda.is_available():
         config.setdefault('env_cfg', ConfigDict()).setdefault('dist_cfg', ConfigDict()).backend = 'gloo'
         config.model_wrapper_cfg = {
-            'type': 'MMDistributedDataParallel', 'broadcast_buffers': False,
+            'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False,
             'find_unused_parameters': config.get('find_unused_parameters', False)}
 
 

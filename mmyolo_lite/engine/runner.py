@@ -1,13 +1,19 @@
-"""Building a runner from a config."""
+"""Building a runner from a config, and running it."""
 
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmyolo_lite.engine.build_errors import config_errors
 from mmyolo_lite.engine.checks import check_config
+from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
+from mmyolo_lite.engine.hooks.sync_buffers import SyncModelBuffersHook
 from mmyolo_lite.errors import ConfigError
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def build_runner(config: Config) -> Runner:
@@ -17,13 +23,49 @@ def build_runner(config: Config) -> Runner:
         ConfigError: a field or a type that nobody knows.
     """
     check_config(config)
-    try:
+    if not torch.accelerator.is_available():
+        for loader in filter(None, map(config.get, LOADERS)):
+            loader.pop('pin_memory', None)  # PyTorch warns of it at every epoch
+    _join_processes(config.get('launcher', 'none'))
+    with config_errors(config):
         if 'runner_type' in config:
             return RUNNERS.build(config)
         return Runner.from_cfg(config)
-    except KeyError as error:
-        raise ConfigError(f'The config does not build: {_unquoted(error)}') from error
 
 
-def _unquoted(error: KeyError) -> Any:
-    return error.args[0] if error.args else error
+def _join_processes(launcher: str) -> None:
+    """Connect the processes of a training on CPUs; mmengine's own way asks CUDA for a device first.
+
+    Raises:
+        ConfigError: a launcher that needs GPUs.
+    """
+    if launcher == 'none' or torch.accelerator.is_available() or torch.distributed.is_initialized():
+        return
+    if launcher != 'pytorch':
+        raise ConfigError(f'--launcher {launcher} needs GPUs, and there are none. On CPUs use --launcher pytorch.')
+    torch.distributed.init_process_group('gloo')
+
+
+def train(config: Config) -> Any:
+    """Train as `config` says and return the model.
+
+    Raises:
+        UserError: config, data or checkpoint are wrong.
+    """
+    runner = build_runner(config)
+    runner.register_hook(CheckpointFitHook(strict=False))
+    runner.register_hook(SyncModelBuffersHook())
+    with config_errors(config):
+        return runner.train()
+
+
+def test(config: Config) -> dict[str, float]:
+    """Test as `config` says and return the metrics.
+
+    Raises:
+        UserError: config, data or checkpoint are wrong.
+    """
+    runner = build_runner(config)
+    runner.register_hook(CheckpointFitHook())
+    with config_errors(config):
+        return runner.test()

@@ -89,6 +89,6 @@ def reset_convolutions(module: nn.Module) -> None:
 
 def freeze(module: nn.Module) -> None:
     """Stop training `module`: no gradients, batch norms in eval mode."""
-    module.eval()
-    for parameter in module.parameters():
-        parameter.requires_grad = False
+    for child in module.modules():
+        child.training = False  # not eval(): a module may freeze itself whenever its mode is switched
+    module.requires_grad_(False)

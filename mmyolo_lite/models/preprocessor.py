@@ -3,6 +3,7 @@
 Letters: B images, N objects of the batch, H W input size in pixels.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,11 +25,15 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
     Args:
         args: those of mmdet's ``DetDataPreprocessor``; mean and std are in the channel order after conversion.
         non_blocking: copy to the device asynchronously.
+        batch_augments: configs of augmentations of whole batches, for training.
         kwargs: likewise.
     """
 
-    def __init__(self, *args: Any, non_blocking: bool | None = True, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, non_blocking: bool | None = True, batch_augments: Sequence[dict] | None = None,
+                 **kwargs: Any) -> None:
         super().__init__(*args, non_blocking=non_blocking, **kwargs)
+        # built here, in our own scope: mmdet would look for them in its own when no default scope is set
+        self.batch_augments = None if batch_augments is None else nn.ModuleList(map(MODELS.build, batch_augments))
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Return ``inputs`` (B, 3, H, W) float32 and ``data_samples``.
@@ -38,13 +43,14 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
                 ``data_samples``, a dict with ``bboxes_labels`` (N, 6) and maybe ``masks``, or a list of samples.
             training: give targets as the dict of :func:`mmyolo_lite.models.targets.pack_samples`.
         """
-        if not training or not isinstance(data['data_samples'], dict):
-            data = super().forward(data, training)
-            if training:
-                data['data_samples'] = pack_samples(data['data_samples'], data['inputs'].device)
-            return data
-        data = self.cast_data(data)
-        inputs, samples = self._convert(data['inputs']), dict(data['data_samples'])
+        if not training:
+            return super().forward(data, training)
+        if isinstance(data['data_samples'], dict):
+            data = self.cast_data(data)
+            inputs, samples = self._convert(data['inputs']), dict(data['data_samples'])
+        else:
+            data = super().forward(data, training=False)  # in training mmdet would augment the samples' list
+            inputs, samples = data['inputs'], pack_samples(data['data_samples'], data['inputs'].device)
         for augment in self.batch_augments or ():
             inputs, samples = augment(inputs, samples)
         samples['img_metas'] = [{'batch_input_shape': tuple(inputs.shape[-2:])} for _ in range(len(inputs))]
@@ -90,9 +96,9 @@ class YOLOXBatchSyncRandomResize(nn.Module):
         if (height, width) != self._target_hw:
             inputs = F.interpolate(inputs, self._target_hw, mode='bilinear', align_corners=False)
             scale_x, scale_y = self._target_hw[1] / width, self._target_hw[0] / height
-            boxes = data_samples['bboxes_labels']
-            scale = boxes.new_tensor((1, 1, scale_x, scale_y, scale_x, scale_y))
-            data_samples = {**data_samples, 'bboxes_labels': boxes * scale}
+            scale = data_samples['bboxes_labels'].new_tensor((1, 1, scale_x, scale_y, scale_x, scale_y))
+            tables = {name: data_samples[name] * scale for name in ('bboxes_labels', 'ignored') if name in data_samples}
+            data_samples = {**data_samples, **tables}
         if (MessageHub.get_current_instance().get_info('iter') + 1) % self._interval == 0:
             self._target_hw = self._draw(aspect_ratio, inputs.device)
         return inputs, data_samples

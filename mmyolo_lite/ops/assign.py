@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmyolo_lite.ops.boxes import xyxy_to_cxcywh
+from mmyolo_lite.ops.boxes import pairwise_iof, xyxy_to_cxcywh
 
 
 @dataclass
@@ -104,3 +104,25 @@ def scatter_last(values: Tensor, positives: Positives, shape: torch.Size) -> Ten
     last = order.new_full((shape.numel(),), -1).scatter_reduce_(0, cell, order, 'amax')
     padded = torch.cat((values, values.new_zeros(1)))  # index -1 is the zero of empty cells
     return padded[last].view(shape)
+
+
+def cells_outside(ignored: Tensor, priors: Tensor, shape: torch.Size, iof_threshold: float) -> Tensor:
+    """Mark the priors that no ignored region covers (spec: loss.md 6).
+
+    The region that covers a prior most decides, and only in that region's image, as in MMYOLO.
+
+    Args:
+        ignored: (M, 6) rows ``[image, class, x1, y1, x2, y2]`` in input pixels, M > 0.
+        priors: (h * w * A, 4) xyxy input pixels, index (row * w + column) * A + a.
+        shape: (B, A, h, w).
+        iof_threshold: a prior is covered if intersection over its area is above this.
+
+    Returns:
+        (B, A, h, w) float32, 0 where covered, else 1.
+    """
+    batch, num_priors, height, width = shape
+    largest, region = pairwise_iof(priors, ignored[:, 2:]).max(dim=1)
+    kept = torch.ones((batch, len(priors)), device=priors.device)
+    covered = (largest > iof_threshold).nonzero()[:, 0]
+    kept[ignored[region[covered], 0].long(), covered] = 0
+    return kept.view(batch, height, width, num_priors).permute(0, 3, 1, 2)

@@ -48,7 +48,7 @@ class YOLODetector(SingleStageDetector):
             if get_device() == 'cpu':
                 print_log('Batch norms stay per process: SyncBatchNorm does not train on a CPU.', logger='current')
             else:
-                convert_sync_batchnorm(self, 'SyncBN')
+                convert_sync_batchnorm(self, implementation='torch')
         if channels_last:
             # convolutions give maps in the format of their weights
             self.to(memory_format=torch.channels_last)

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.models.heads.head_modules import flatten_levels, split_attributes
+from mmyolo_lite.models.heads.results import recorded_letterbox, suppress
 from mmyolo_lite.models.priors import PriorCache
 from mmyolo_lite.models.targets import pack_samples
-from mmyolo_lite.ops.assign import Positives, assign_level, normalize_targets, scatter_last
-from mmyolo_lite.ops.boxes import clip_boxes, pairwise_iof
-from mmyolo_lite.ops.nms import batched_nms
-from mmyolo_lite.ops.postprocess import Letterbox, filter_candidates
+from mmyolo_lite.ops.assign import Positives, assign_level, cells_outside, normalize_targets, scatter_last
+from mmyolo_lite.ops.boxes import clip_boxes
+from mmyolo_lite.ops.postprocess import filter_candidates
 from mmyolo_lite.registry import MODELS, TASK_UTILS
 
 COCO_ANCHORS = [[(10, 13), (16, 30), (33, 23)], [(30, 61), (62, 45), (59, 119)], [(116, 90), (156, 198), (373, 326)]]
@@ -193,22 +193,13 @@ class YOLOv5Head(BaseModule):
                              avg_factor=weight.sum().clamp(min=1))
 
     def _kept_cells(self, obj_maps: Sequence[Tensor], batch: dict) -> list[Tensor | None]:
-        """Return for each level a (B, A, h, w) float map, 0 where an ignored region covers the prior, or None."""
+        """Return for each level the cells that no ignored region covers, or None where nothing is ignored."""
         ignored = batch.get('ignored')
         if self.ignore_iof_thr == -1 or ignored is None or not len(ignored):
             return [None] * len(obj_maps)
         priors = self.priors.levels([m.shape[-2:] for m in obj_maps], torch.float32, ignored.device)
-        kept = []
-        for obj_map, boxes in zip(obj_maps, priors, strict=True):
-            batch_size, num_priors, height, width = obj_map.shape
-            iof = pairwise_iof(boxes, ignored[:, 2:])
-            # the region that covers a prior most decides, and only in that region's image, as MMYOLO does
-            largest, region = iof.max(dim=1)
-            flag = torch.ones((batch_size, len(boxes)), device=iof.device)
-            covered = (largest > self.ignore_iof_thr).nonzero()[:, 0]
-            flag[ignored[region[covered], 0].long(), covered] = 0
-            kept.append(flag.view(batch_size, height, width, num_priors).permute(0, 3, 1, 2))
-        return kept
+        return [cells_outside(ignored, boxes, obj_map.shape, self.ignore_iof_thr)
+                for obj_map, boxes in zip(obj_maps, priors, strict=True)]
 
     # ---- inference
 
@@ -275,35 +266,7 @@ class YOLOv5Head(BaseModule):
                 with_nms: bool) -> InstanceData:
         """Bring the candidates of one image to their final form (spec: predict.md 2, steps 6 to 9)."""
         if rescale:
-            result.bboxes = letterbox_of(meta).to_original(result.bboxes)
+            result.bboxes = recorded_letterbox(meta).to_original(result.bboxes)
         result = suppress(result, cfg, with_nms)
         result.bboxes = clip_boxes(result.bboxes, meta['ori_shape'][:2])
         return result
-
-
-def letterbox_of(meta: dict) -> Letterbox:
-    """Read from an image's metainfo how it lies in the network input, taking the recorded scale factor."""
-    pad = meta.get('pad_param')
-    pad_ltrb = None if pad is None else (float(pad[2]), float(pad[0]), float(pad[3]), float(pad[1]))
-    scale_w, scale_h = meta['scale_factor'][:2]
-    return Letterbox(tuple(meta['ori_shape'][:2]), (float(scale_w), float(scale_h)), pad_ltrb)
-
-
-def suppress(result: InstanceData, cfg: dict, with_nms: bool) -> InstanceData:
-    """Drop small boxes, then duplicates, then all but the best ``max_per_img``.
-
-    Args:
-        result: candidates by descending score; ``bboxes`` (n, 4), ``scores``, ``labels``.
-        cfg: ``min_bbox_size`` (-1 is off, strict), ``nms``, ``max_per_img``.
-        with_nms: False returns after the small boxes.
-    """
-    min_size = cfg.get('min_bbox_size', -1)
-    if min_size >= 0:
-        wh = result.bboxes[:, 2:] - result.bboxes[:, :2]
-        result = result[(wh > min_size).all(dim=1)]
-    if not with_nms:
-        return result
-    nms_cfg = cfg.get('nms', {})
-    kept = batched_nms(result.bboxes, result.scores, result.labels, nms_cfg.get('iou_threshold', 0.65),
-                       nms_cfg.get('class_agnostic', False))
-    return result[kept[:cfg.get('max_per_img', 300)]]

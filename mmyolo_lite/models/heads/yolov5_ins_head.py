@@ -13,11 +13,12 @@ from torch import Tensor
 
 from mmyolo_lite.errors import DataError
 from mmyolo_lite.models.heads.head_modules import split_attributes
-from mmyolo_lite.models.heads.yolov5_head import YOLOv5Head, suppress
+from mmyolo_lite.models.heads.results import measured_letterbox, suppress
+from mmyolo_lite.models.heads.yolov5_head import YOLOv5Head
 from mmyolo_lite.ops.assign import Positives
 from mmyolo_lite.ops.boxes import clip_boxes
 from mmyolo_lite.ops.mask_loss import mask_loss_per_positive, resize_target_masks
-from mmyolo_lite.ops.postprocess import Letterbox, paste_masks
+from mmyolo_lite.ops.masks import paste_masks
 from mmyolo_lite.registry import MODELS
 
 
@@ -99,17 +100,3 @@ class YOLOv5InsHead(YOLOv5Head):
             result.bboxes = letterbox.to_original(result.bboxes)
         result.bboxes = clip_boxes(result.bboxes, letterbox.ori_hw if letterbox is not None else input_hw)
         return result
-
-
-def measured_letterbox(meta: dict) -> Letterbox:
-    """Read how an image lies in the network input, with the scale measured from sizes and padding.
-
-    Masks are cut and stretched by sizes, so boxes take the same scale (spec: predict.md 3).
-    """
-    (height, width), (ori_height, ori_width) = meta['batch_input_shape'][:2], meta['ori_shape'][:2]
-    pad = meta.get('pad_param')
-    if pad is None:
-        return Letterbox((ori_height, ori_width), (width / ori_width, height / ori_height))
-    top, bottom, left, right = (float(p) for p in pad)
-    scale = ((width - left - right) / ori_width, (height - top - bottom) / ori_height)
-    return Letterbox((ori_height, ori_width), scale, (left, top, right, bottom))

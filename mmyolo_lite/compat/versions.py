@@ -1,0 +1,39 @@
+"""Which versions of the dependencies are tested, and one line of warning outside them."""
+
+import warnings
+from importlib import metadata
+
+from packaging.version import InvalidVersion, Version
+
+TESTED = {
+    # distribution: first version that works, first version not tried
+    'torch': ('2.4', '2.12'),
+    'torchvision': ('0.19', '0.27'),
+    'numpy': ('1.26', '2.5'),
+    'opencv-python': ('4.8', '6'),
+    'mmengine': ('0.10.5', '0.11'),
+    'mmcv': ('2.1', '2.2'),
+    'mmcv-lite': ('2.1', '2.2'),
+    'mmdet': ('3.3', '3.4'),
+    'albumentations': ('2.0', '2.1'),
+}
+
+
+def untested_versions() -> list[str]:
+    """Return ``'name version (tested: from low to below high)'`` of what is installed and out of range."""
+    found = []
+    for name, (low, high) in TESTED.items():
+        try:
+            version = Version(metadata.version(name))
+        except (metadata.PackageNotFoundError, InvalidVersion):
+            continue
+        if not Version(low) <= Version(version.base_version) < Version(high):
+            found.append(f'{name} {version} (tested: from {low} to below {high})')
+    return found
+
+
+def install() -> None:
+    """Warn, in one line, about versions out of the tested ranges."""
+    found = untested_versions()
+    if found:
+        warnings.warn(f'mmyolo_lite is not tested with {", ".join(found)}; it may work all the same.', stacklevel=2)

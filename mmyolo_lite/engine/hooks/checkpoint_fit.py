@@ -1,0 +1,91 @@
+"""Refuse a checkpoint that does not fit the model; mmengine loads what fits and leaves the rest random."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.model.test_time_aug import BaseTTAModel
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from mmyolo_lite.errors import CheckpointError
+from mmyolo_lite.registry import HOOKS
+
+SHOWN = 4
+"""So many keys of each kind are named in a message."""
+
+
+def misfits(model: nn.Module, weights: dict[str, Any]) -> tuple[list[str], list[str], int]:
+    """Compare a model with the weights of a checkpoint, but for the counters of batch norms.
+
+    Old checkpoints lack those counters, and nothing depends on them.
+
+    Args:
+        model: the model.
+        weights: state dict; a leading ``module.`` of its keys does not count.
+
+    Returns:
+        Descriptions of the tensors with another shape, names of those that the checkpoint lacks, and the number of
+        tensors compared.
+    """
+    given = {name.removeprefix('module.'): value for name, value in weights.items()}
+    own = {name: value for name, value in model.state_dict().items() if not name.endswith('num_batches_tracked')}
+    shapes, missing = [], []
+    for name, tensor in own.items():
+        if name not in given:
+            missing.append(name)
+        elif tuple(given[name].shape) != tuple(tensor.shape):
+            shapes.append(f'{name} {tuple(given[name].shape)} in the file, {tuple(tensor.shape)} in the model')
+    return shapes, missing, len(own)
+
+
+@HOOKS.register_module()
+class CheckpointFitHook(Hook):
+    """Check a checkpoint against the model before it is loaded.
+
+    Args:
+        strict: every tensor of the model has to be in the checkpoint, in its shape. Without it one is enough, as for
+            training that starts from weights for other classes; a resumed training is always strict.
+    """
+
+    priority = 'HIGHEST'  # before EMAHook reads the weights
+
+    def __init__(self, strict: bool = True) -> None:
+        self.strict = strict
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Check `checkpoint`; wrap bare weights as mmengine expects them.
+
+        Raises:
+            CheckpointError: it holds no weights, or they do not fit.
+        """
+        source = runner._load_from or 'of the work dir'
+        if 'state_dict' not in checkpoint and all(isinstance(value, Tensor) for value in checkpoint.values()):
+            weights = dict(checkpoint)
+            checkpoint.clear()
+            checkpoint['state_dict'] = weights
+        weights = checkpoint.get('state_dict')
+        if not isinstance(weights, dict) or not weights:
+            raise CheckpointError(f'Checkpoint {source} holds no weights; it has {sorted(map(str, checkpoint))}.')
+        if runner._resume and 'meta' not in checkpoint:
+            raise CheckpointError(f'Checkpoint {source} holds weights alone, no state of a training to continue. '
+                                  'Start from it with --cfg-options load_from=... in place of --resume.')
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = model.module if isinstance(model, BaseTTAModel) else model
+        shapes, missing, total = misfits(model, weights)
+        if len(shapes) + len(missing) == total or ((shapes or missing) and (self.strict or runner._resume)):
+            raise CheckpointError(_message(source, shapes, missing, total))
+
+
+def _message(source: str, shapes: list[str], missing: list[str], total: int) -> str:
+    parts = []
+    if shapes:
+        parts.append(f'{len(shapes)} of {total} tensors differ in shape: {_some(shapes)}.')
+    if missing:
+        parts.append(f'{len(missing)} of {total} tensors are not in the file: {_some(missing)}.')
+    return (f'Checkpoint {source} does not fit the model of the config. {" ".join(parts)} '
+            'Take the config it was trained with, with the same num_classes.')
+
+
+def _some(names: list[str]) -> str:
+    return '; '.join(names[:SHOWN]) + ('; ...' if len(names) > SHOWN else '')

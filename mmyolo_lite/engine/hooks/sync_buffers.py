@@ -1,0 +1,30 @@
+"""Keep the statistics of batch norms equal in all processes, where they are not synchronised while training."""
+
+import torch
+from mmengine.dist import all_reduce_params, get_world_size
+from mmengine.hooks import EMAHook, Hook
+from mmengine.runner import Runner
+from torch import nn
+
+from mmyolo_lite.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SyncModelBuffersHook(Hook):
+    """Average the floating-point buffers of the model, and of its moving average, after each epoch.
+
+    Without SyncBN each process has statistics of its own images: validation would score every process's images with
+    another model, and none with the one in the checkpoint. mmengine's ``SyncBuffersHook`` leaves the moving average
+    out.
+    """
+
+    priority = 'HIGH'  # before checkpoints and validation
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Average over the processes."""
+        if get_world_size() == 1:
+            return
+        averages: list[nn.Module] = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
+        for model in (runner.model, *averages):
+            buffers: list[torch.Tensor] = [b for b in model.buffers() if b.is_floating_point()]
+            all_reduce_params(buffers, op='mean')
