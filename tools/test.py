@@ -6,7 +6,7 @@ from mmengine.config import DictAction
 
 from mmyolo_lite.apis.cli import run_cli
 from mmyolo_lite.engine import config as configs
-from mmyolo_lite.engine.runner import build_runner
+from mmyolo_lite.engine import runner
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,7 +42,7 @@ def main() -> None:
     configs.set_results(config, args.json_prefix, args.out)
     if args.tta:
         configs.enable_tta(config)
-    build_runner(config).test()
+    runner.test(config)
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ from mmengine.config import DictAction
 
 from mmyolo_lite.apis.cli import run_cli
 from mmyolo_lite.engine import config as configs
-from mmyolo_lite.engine.runner import build_runner
+from mmyolo_lite.engine import runner
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,7 +32,7 @@ def main() -> None:
     configs.set_resume(config, args.resume)
     if args.amp:
         configs.enable_amp(config)
-    build_runner(config).train()
+    runner.train(config)
 
 
 if __name__ == '__main__':
