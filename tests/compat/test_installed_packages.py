@@ -1,0 +1,35 @@
+"""Configs that inherit from other packages load without `pkg_resources`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.shared_data import REPO
+
+# setuptools is hidden, as in an environment of Python 3.12 without it
+HIDE = '''
+import importlib.util, sys
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name == 'pkg_resources' else find_spec(name, package)
+sys.modules['pkg_resources'] = None
+'''
+LOAD = '''
+from mmengine.config import Config
+print(Config.fromfile({path!r}).default_scope)
+'''
+
+
+@pytest.mark.parametrize('fenced', [True, False])
+def test_base_of_another_package(tmp_path: Path, fenced: bool) -> None:
+    config = tmp_path / 'config.py'
+    config.write_text("_base_ = 'mmdet::_base_/default_runtime.py'\n")
+    code = HIDE + 'import mmyolo_lite\n' * fenced + LOAD.format(path=str(config))
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          env={'PYTHONPATH': str(REPO)}, check=False)
+    if fenced:
+        assert done.stdout.strip() == 'mmdet', done.stderr
+    else:
+        assert done.returncode != 0, 'mmengine works by itself: the fence can go'
+        assert 'pkg_resources' in done.stderr

@@ -1,0 +1,187 @@
+"""Loading configs, and what command lines change in them."""
+
+import os
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmyolo_lite.engine import config as module
+from mmyolo_lite.engine.config import load_config
+from mmyolo_lite.errors import ConfigError
+from tests.shared_data import REPO
+
+CONFIGS = REPO / 'configs/yolov5'
+DETECTION = CONFIGS / 'yolov5_s-v61_syncbn_fast_8xb16-300e_coco.py'
+SEGMENTATION = CONFIGS / 'ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_coco_instance.py'
+
+
+def test_options_are_merged_into_all_levels() -> None:
+    config = load_config(
+        DETECTION,
+        {'train_cfg.max_epochs': 7, 'train_dataloader.dataset.pipeline.0.to_float32': True, 'new': 'field'},
+    )
+    assert config.train_cfg.max_epochs == 7
+    assert config.train_dataloader.dataset.pipeline[0].to_float32
+    assert config.new == 'field'
+
+
+def test_a_missing_file_names_the_nearest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(REPO)
+    wrong = 'configs/yolov5/yolov5_s-v61_syncbn_fst_8xb16-300e_coco.py'
+    with pytest.raises(ConfigError, match=rf'{wrong}. Did you mean {DETECTION.relative_to(REPO)}\?'):
+        load_config(wrong)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match='not found: nothing.py. Check the path'):
+        load_config('nothing.py')
+    (tmp_path / 'mine.py').touch()
+    with pytest.raises(ConfigError, match=r'Did you mean .*mine\.py'):
+        load_config(tmp_path / 'mien.py')
+    with pytest.raises(ConfigError, match='not found'):
+        load_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('model = dict(', 'SyntaxError'),
+        ('x = undefined', 'NameError.*undefined'),
+        ("_base_ = 'nowhere.py'\n", 'nowhere.py'),
+        ("custom_imports = {'imports': ['no_such_module']}\n", 'no_such_module'),
+        ("_base_ = ['a.py', 'b.py']\n", 'a.py'),
+        ("x = {}['key']\n", 'KeyError'),
+    ],
+)
+def test_a_broken_file_is_named_with_its_error(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / 'broken.py'
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f'broken.py does not load: .*{words}'):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'train_dataloader.dataset.pipeline.99.prob': 1},
+        {'train_dataloader.dataset.pipeline.first.prob': 1},
+        {'train_cfg.max_epochs.value': 1},
+        {'model.backbone.widen_factor.x.y': 1},
+    ],
+)
+def test_options_that_do_not_fit_are_named(options: dict) -> None:
+    with pytest.raises(ConfigError, match='--cfg-options .*do not fit'):
+        load_config(DETECTION, options)
+
+
+def test_where_logs_go() -> None:
+    config = Config({})
+    module.set_work_dir(config, None, 'configs/a/some_config.py')
+    assert Path(config.work_dir) == Path('work_dirs/some_config')
+    config = Config({'work_dir': 'own'})
+    module.set_work_dir(config, None, 'some_config.py')
+    assert config.work_dir == 'own'
+    module.set_work_dir(config, 'given', 'some_config.py')
+    assert config.work_dir == 'given'
+
+
+@pytest.mark.parametrize(
+    ('argument', 'resume', 'load_from'),
+    [(None, False, 'before.pth'), ('auto', True, None), ('epoch_3.pth', True, 'epoch_3.pth')],
+)
+def test_where_a_run_continues(argument: str | None, resume: bool, load_from: str | None) -> None:
+    config = Config({'resume': False, 'load_from': 'before.pth'})
+    module.set_resume(config, argument)
+    assert (config.resume, config.load_from) == (resume, load_from)
+
+
+def test_mixed_precision() -> None:
+    config = load_config(DETECTION)
+    module.enable_amp(config)
+    assert config.optim_wrapper.type == 'AmpOptimWrapper'
+    assert config.optim_wrapper.loss_scale == 'dynamic'
+    assert config.optim_wrapper.constructor == 'YOLOv5OptimizerConstructor'
+    config.optim_wrapper.loss_scale = 128.0
+    module.enable_amp(config)
+    assert config.optim_wrapper.loss_scale == 128.0
+    config.optim_wrapper.type = 'ApexOptimWrapper'
+    with pytest.raises(ConfigError, match="--amp needs .*'ApexOptimWrapper'"):
+        module.enable_amp(config)
+
+
+def test_augmented_views() -> None:
+    config = load_config(DETECTION)
+    detector = config.model.type
+    module.enable_tta(config)
+    assert config.model.type == 'mmdet.DetTTAModel'
+    assert config.model.module.type == detector
+    assert config.model.tta_cfg.nms.iou_threshold == 0.65
+    assert config.test_dataloader.dataset.pipeline == config.tta_pipeline
+    assert config.test_dataloader.dataset.batch_shapes_cfg is None
+
+
+def test_augmented_views_reach_a_wrapped_data_set() -> None:
+    config = load_config(DETECTION)
+    inner = config.test_dataloader.dataset
+    config.test_dataloader.dataset = {'type': 'RepeatDataset', 'times': 1, 'dataset': inner}
+    module.enable_tta(config)
+    assert config.test_dataloader.dataset.dataset.pipeline == config.tta_pipeline
+
+
+def test_augmented_views_are_refused_for_masks_and_without_settings() -> None:
+    with pytest.raises(ConfigError, match='boxes only'):
+        module.enable_tta(load_config(SEGMENTATION))
+    config = load_config(DETECTION)
+    config.pop('tta_pipeline')
+    with pytest.raises(ConfigError, match='det_p5_tta.py'):
+        module.enable_tta(config)
+
+
+@pytest.mark.parametrize('launcher', ['none', 'pytorch'])
+def test_launchers_on_a_cpu(launcher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    config = load_config(DETECTION)
+    module.set_launcher(config, launcher)
+    assert config.launcher == launcher
+    assert (config.env_cfg.dist_cfg.backend == 'gloo') == (launcher != 'none')
+    assert ('model_wrapper_cfg' in config) == (launcher != 'none')
+
+
+def test_the_rank_of_a_launcher_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv('LOCAL_RANK', raising=False)
+    config = Config({})
+    module.set_launcher(config, 'none', local_rank=3)
+    assert os.environ['LOCAL_RANK'] == '3'
+    module.set_launcher(config, 'none', local_rank=5)
+    assert os.environ['LOCAL_RANK'] == '3', 'a rank in the environment wins'
+    monkeypatch.delenv('LOCAL_RANK')
+
+
+@pytest.mark.parametrize(('path', 'with_mask'), [(DETECTION, False), (SEGMENTATION, True)])
+def test_drawing(path: Path, with_mask: bool) -> None:
+    config = load_config(path)
+    assert module.has_masks(config) == with_mask
+    module.enable_drawing(config, 'pictures', show=False, wait_time=0.5)
+    hook = config.default_hooks.visualization
+    assert (hook.draw, hook.show, hook.wait_time, hook.interval) == (True, False, 0.5, 1)
+    assert hook.test_out_dir == 'pictures'
+    steps = [s for s in config.test_dataloader.dataset.pipeline if s.type.endswith('LoadAnnotations')]
+    assert [bool(step.get('with_mask')) for step in steps] == [with_mask]
+
+
+def test_drawing_needs_its_hook() -> None:
+    config = load_config(DETECTION)
+    del config.default_hooks['visualization']
+    with pytest.raises(ConfigError, match='visualization'):
+        module.enable_drawing(config, None, show=True, wait_time=1)
+
+
+def test_result_files() -> None:
+    config = load_config(DETECTION)
+    module.set_results(config, None, None)
+    assert len(config.test_evaluator) == 1 and 'outfile_prefix' not in config.test_evaluator[0]
+    module.set_results(config, 'results', 'all.pkl')
+    coco, dump = config.test_evaluator
+    assert coco.outfile_prefix == 'results'
+    assert dump.type == 'mmdet.DumpDetResults' and dump.out_file_path == 'all.pkl'
+    assert 'outfile_prefix' not in load_config(DETECTION).test_evaluator
