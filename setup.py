@@ -16,11 +16,15 @@ class BuildWithConfigs(build_py):
     """Copy ``configs/`` to ``mmyolo_lite/.mim/configs/`` of the built package."""
 
     def run(self) -> None:
-        """Build the package, then copy the configs; an editable install reads them from the checkout."""
+        """Build the package, then copy the configs; an editable install reads them from the
+        checkout.
+        """
         super().run()
         if not self.editable_mode:
             target = Path(self.build_lib) / 'mmyolo_lite' / '.mim' / 'configs'
-            shutil.copytree(CONFIGS, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns('__pycache__'))
+            shutil.copytree(
+                CONFIGS, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns('__pycache__')
+            )
 
 
 setup(cmdclass={'build_py': BuildWithConfigs})

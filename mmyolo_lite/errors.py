@@ -1,7 +1,8 @@
 """The exceptions that a user of mmyolo_lite sees.
 
-Each message says what was wrong (the value), where (file, key or image) and what to do about it. The command
-lines print such a message alone, without a traceback, and exit with code 1 (:func:`mmyolo_lite.apis.cli`).
+Each message says what was wrong (the value), where (file, key or image) and what to do about it.
+The command lines print such a message alone, without a traceback, and exit with code 1
+(:func:`mmyolo_lite.apis.cli`).
 """
 
 

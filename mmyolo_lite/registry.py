@@ -1,7 +1,7 @@
 """Registries of mmyolo_lite: children of mmengine's, under the scope ``mmyolo_lite``.
 
-They answer for the scope ``mmyolo`` too, so that a config written for MMYOLO (``default_scope = 'mmyolo'``,
-``type='mmyolo.YOLODetector'``) builds this package's components unchanged.
+They answer for the scope ``mmyolo`` too, so that a config written for MMYOLO (``default_scope =
+'mmyolo'``, ``type='mmyolo.YOLODetector'``) builds this package's components unchanged.
 """
 
 import importlib.util
@@ -13,15 +13,17 @@ from mmengine.registry import Registry
 SCOPE = 'mmyolo_lite'
 ALIAS_SCOPE = 'mmyolo'
 
-# mmengine imports `<scope>.registry` whenever a scope is entered. The alias has no package of its own, so its
-# name leads here; a real package of that name keeps it.
+# mmengine imports `<scope>.registry` whenever a scope is entered. The alias has no package of its
+# own, so its name leads here; a real package of that name keeps it.
 _ALIAS_IS_FREE = 'mmyolo' not in sys.modules and importlib.util.find_spec('mmyolo') is None
 if _ALIAS_IS_FREE:
     sys.modules.setdefault(f'{ALIAS_SCOPE}.registry', sys.modules[__name__])
 
 
 def _child(parent: Registry, *locations: str) -> Registry:
-    """Create the child of `parent` in our scope, and its twin in the alias scope sharing one table."""
+    """Create the child of `parent` in our scope, and its twin in the alias scope sharing one
+    table.
+    """
     packages = [f'mmyolo_lite.{name}' for name in locations]
     child = Registry(parent.name, parent=parent, scope=SCOPE, locations=packages)
     if _ALIAS_IS_FREE:

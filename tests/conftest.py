@@ -1,3 +1,4 @@
 """Settings of the whole test suite."""
 
-import mmyolo_lite  # noqa: F401  (its fences have to be in place before any test imports mmdet)
+# its fences have to be in place before any test imports mmdet
+import mmyolo_lite  # noqa: F401

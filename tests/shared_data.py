@@ -1,7 +1,7 @@
 """Where tests find the fixtures and images that are not part of the repository.
 
-They lie beside the checkout in ``../shared``, or where ``$MMYOLO_LITE_DATA`` points. Tests that need them skip, saying
-so, when they are absent.
+They lie beside the checkout in ``../shared``, or where ``$MMYOLO_LITE_DATA`` points. Tests that
+need them skip, saying so, when they are absent.
 """
 
 import os
@@ -18,8 +18,11 @@ def shared_path(relative: str) -> Path:
     """Return the path of a shared file or folder, or skip the calling test."""
     path = ROOT / relative
     if not path.exists():
-        pytest.skip(f'shared test data not found: {relative} (set MMYOLO_LITE_DATA to the folder that holds it)',
-                    allow_module_level=True)
+        pytest.skip(
+            f'shared test data not found: {relative} (set MMYOLO_LITE_DATA to the folder that '
+            'holds it)',
+            allow_module_level=True,
+        )
     return path
 
 

@@ -1,4 +1,6 @@
-"""Every shipped config loads, passes its checks and builds; settings are those of spec: data.md 8."""
+"""Every shipped config loads, passes its checks and builds; settings are those of spec: data.md
+8.
+"""
 
 from typing import Any
 
@@ -13,7 +15,13 @@ from tests.shared_data import REPO
 
 YOLOV5 = REPO / 'configs/yolov5'
 SHIPPED = sorted(path.relative_to(YOLOV5).as_posix() for path in YOLOV5.rglob('*.py'))
-FACTORS = {'n': (0.33, 0.25), 's': (0.33, 0.5), 'm': (0.67, 0.75), 'l': (1.0, 1.0), 'x': (1.33, 1.25)}
+FACTORS = {
+    'n': (0.33, 0.25),
+    's': (0.33, 0.5),
+    'm': (0.67, 0.75),
+    'l': (1.0, 1.0),
+    'x': (1.33, 1.25),
+}
 TRAIN_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction')
 TEST_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param')
 FILL = (114, 114, 114)
@@ -24,7 +32,9 @@ def detection(size: str) -> Config:
 
 
 def segmentation(size: str) -> Config:
-    return load_config(YOLOV5 / f'ins_seg/yolov5_ins_{size}-v61_syncbn_fast_8xb16-300e_coco_instance.py')
+    return load_config(
+        YOLOV5 / f'ins_seg/yolov5_ins_{size}-v61_syncbn_fast_8xb16-300e_coco_instance.py'
+    )
 
 
 def assert_steps(pipeline: list, expected: list[tuple[str, dict[str, Any]]]) -> None:
@@ -72,7 +82,10 @@ def test_factors_and_loss_weights(size: str, load: Any) -> None:
 
 def test_test_settings() -> None:
     common = {'multi_label': True, 'nms_pre': 30000, 'score_thr': 0.001, 'max_per_img': 300}
-    assert dict(detection('s').model.test_cfg) == {**common, 'nms': {'type': 'nms', 'iou_threshold': 0.65}}
+    assert dict(detection('s').model.test_cfg) == {
+        **common,
+        'nms': {'type': 'nms', 'iou_threshold': 0.65},
+    }
     assert dict(segmentation('s').model.test_cfg) == {
         **common,
         'nms': {'type': 'nms', 'iou_threshold': 0.6},
@@ -91,7 +104,9 @@ def test_test_settings() -> None:
         pytest.param(detection('s'), 16, 8, id='detection'),
         pytest.param(segmentation('s'), 16, 8, id='segmentation'),
         pytest.param(
-            load_config(YOLOV5 / 'ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_balloon_instance.py'),
+            load_config(
+                YOLOV5 / 'ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_balloon_instance.py'
+            ),
             4,
             2,
             id='balloon',
@@ -131,7 +146,9 @@ def test_data_layouts() -> None:
         'annotations/instances_train2017.json',
         {'img': 'train2017/'},
     )
-    balloon = load_config(YOLOV5 / 'ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_balloon_instance.py')
+    balloon = load_config(
+        YOLOV5 / 'ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_balloon_instance.py'
+    )
     for loader, split in ((balloon.train_dataloader, 'train'), (balloon.val_dataloader, 'val')):
         dataset = loader.dataset
         assert (dataset.data_root, dataset.ann_file, dataset.data_prefix) == (
@@ -156,7 +173,9 @@ def mosaic_and_affine(size: str, masks: bool) -> list[tuple[str, dict[str, Any]]
     }
     if masks:
         affine |= {'min_area_ratio': 0.01, 'max_aspect_ratio': 100, 'use_mask_refine': True}
-    steps: list[tuple[str, dict[str, Any]]] = [('Mosaic', {'img_scale': (640, 640), 'pad_val': 114.0})]
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ('Mosaic', {'img_scale': (640, 640), 'pad_val': 114.0})
+    ]
     if masks and size in 'lx':
         steps.append(('YOLOv5CopyPaste', {'prob': 0.1}))
     return [*steps, ('YOLOv5RandomAffine', affine)]
@@ -230,7 +249,9 @@ def test_masks_that_do_not_overlap() -> None:
         i
         for i, (one, other) in enumerate(
             zip(
-                config.train_dataloader.dataset.pipeline, plain.train_dataloader.dataset.pipeline, strict=True
+                config.train_dataloader.dataset.pipeline,
+                plain.train_dataloader.dataset.pipeline,
+                strict=True,
             )
         )
         if one != other
@@ -250,14 +271,19 @@ def test_augmented_views() -> None:
             choice.transforms,
             [
                 ('YOLOv5KeepRatioResize', {'scale': (side, side)}),
-                ('LetterResize', {'scale': (side, side), 'allow_scale_up': False, 'pad_val': {'img': 114}}),
+                (
+                    'LetterResize',
+                    {'scale': (side, side), 'allow_scale_up': False, 'pad_val': {'img': 114}},
+                ),
             ],
         )
     assert [(flip.type, flip.prob) for flip in flips] == [
         ('mmdet.RandomFlip', 1.0),
         ('mmdet.RandomFlip', 0.0),
     ]
-    assert [dict(step) for step in annotations] == [{'type': 'mmdet.LoadAnnotations', 'with_bbox': True}]
+    assert [dict(step) for step in annotations] == [
+        {'type': 'mmdet.LoadAnnotations', 'with_bbox': True}
+    ]
     assert tuple(packing[0].meta_keys) == (*TEST_KEYS, 'flip', 'flip_direction')
     assert config.tta_model == {
         'type': 'mmdet.DetTTAModel',

@@ -41,7 +41,9 @@ def test_types_with_prefix_under_any_default_scope(scope: str, default_scope: st
 
 @pytest.mark.parametrize('scope', SCOPES)
 def test_a_scope_given_beside_the_type(scope: str) -> None:
-    assert isinstance(root.TASK_UTILS.build({'type': 'YOLOv5BBoxCoder', '_scope_': scope}), YOLOv5BBoxCoder)
+    assert isinstance(
+        root.TASK_UTILS.build({'type': 'YOLOv5BBoxCoder', '_scope_': scope}), YOLOv5BBoxCoder
+    )
 
 
 class Extension(nn.Module):

@@ -10,20 +10,38 @@ from mmyolo_lite.engine import runner
 
 
 def parse_args() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config; configs are Python code and run on loading')
+    parser.add_argument(
+        'config', help='path of the config; configs are Python code and run on loading'
+    )
     parser.add_argument('checkpoint', help='path or URL of the checkpoint')
-    parser.add_argument('--work-dir', help='where logs and pictures go (default: work_dirs/<config name>)')
+    parser.add_argument(
+        '--work-dir', help='where logs and pictures go (default: work_dirs/<config name>)'
+    )
     parser.add_argument('--out', metavar='F.pkl', help='write all predictions to this file')
-    parser.add_argument('--json-prefix', metavar='P', help='write COCO results to P.bbox.json and P.segm.json')
+    parser.add_argument(
+        '--json-prefix', metavar='P', help='write COCO results to P.bbox.json and P.segm.json'
+    )
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
-    parser.add_argument('--show-dir', metavar='D', help='write pictures to <work dir>/<timestamp>/D')
+    parser.add_argument(
+        '--show-dir', metavar='D', help='write pictures to <work dir>/<timestamp>/D'
+    )
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
     parser.add_argument('--tta', action='store_true', help='test with augmented views (boxes only)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override fields of the config')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='how the processes of a distributed test were started')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override fields of the config',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed test were started',
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
@@ -32,6 +50,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Test as the command line says."""
     args = parse_args()
     config = configs.load_config(args.config, args.cfg_options)
     configs.set_work_dir(config, args.work_dir, args.config)

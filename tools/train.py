@@ -10,21 +10,43 @@ from mmyolo_lite.engine import runner
 
 
 def parse_args() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config; configs are Python code and run on loading')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/<config name>)')
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 on a CPU)')
-    parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
-                        help='continue from CKPT, or from the newest checkpoint of the work dir')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override fields of the config, such as train_cfg.max_epochs=10')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='how the processes of a distributed training were started')
+    parser.add_argument(
+        'config', help='path of the config; configs are Python code and run on loading'
+    )
+    parser.add_argument(
+        '--work-dir', help='where logs and checkpoints go (default: work_dirs/<config name>)'
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision (bfloat16 on a CPU)'
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CKPT',
+        help='continue from CKPT, or from the newest checkpoint of the work dir',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override fields of the config, such as train_cfg.max_epochs=10',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed training were started',
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main() -> None:
+    """Train as the command line says."""
     args = parse_args()
     config = configs.load_config(args.config, args.cfg_options)
     configs.set_work_dir(config, args.work_dir, args.config)

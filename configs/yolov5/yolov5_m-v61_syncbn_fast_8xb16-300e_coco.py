@@ -19,7 +19,11 @@ model = dict(
     bbox_head=dict(
         head_module=dict(widen_factor=widen_factor),
         loss_cls=dict(loss_weight=loss_cls_weight * (num_classes / 80 * 3 / num_det_layers)),
-        loss_obj=dict(loss_weight=loss_obj_weight * ((img_scale[0] / 640)**2 * 3 / num_det_layers))))
+        loss_obj=dict(
+            loss_weight=loss_obj_weight * ((img_scale[0] / 640) ** 2 * 3 / num_det_layers)
+        ),
+    ),
+)
 
 pre_transform = _base_.pre_transform
 
@@ -31,14 +35,18 @@ mosaic_affine_pipeline = [
         max_shear_degree=0.0,
         scaling_ratio_range=(1 - affine_scale, 1 + affine_scale),
         border=(-img_scale[0] // 2, -img_scale[1] // 2),
-        border_val=(114, 114, 114))
+        border_val=(114, 114, 114),
+    ),
 ]
 
 train_pipeline = [
-    *pre_transform, *mosaic_affine_pipeline,
-    dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine_pipeline]),
+    *pre_transform,
+    *mosaic_affine_pipeline,
+    dict(
+        type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine_pipeline]
+    ),
     # colour, flip and packing as in the base
-    *_base_.train_pipeline[4:]
+    *_base_.train_pipeline[4:],
 ]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

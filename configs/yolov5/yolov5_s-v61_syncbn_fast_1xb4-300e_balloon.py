@@ -6,7 +6,7 @@ train_ann_file = 'train.json'
 train_data_prefix = 'train/'
 val_ann_file = 'val.json'
 val_data_prefix = 'val/'
-metainfo = dict(classes=('balloon', ), palette=[(220, 20, 60)])
+metainfo = dict(classes=('balloon',), palette=[(220, 20, 60)])
 num_classes = 1
 
 train_batch_size_per_gpu = 4
@@ -20,10 +20,17 @@ train_dataloader = dict(
         data_root=data_root,
         metainfo=metainfo,
         data_prefix=dict(img=train_data_prefix),
-        ann_file=train_ann_file))
+        ann_file=train_ann_file,
+    ),
+)
 val_dataloader = dict(
     dataset=dict(
-        data_root=data_root, metainfo=metainfo, data_prefix=dict(img=val_data_prefix), ann_file=val_ann_file))
+        data_root=data_root,
+        metainfo=metainfo,
+        data_prefix=dict(img=val_data_prefix),
+        ann_file=val_ann_file,
+    )
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + val_ann_file)
 test_evaluator = val_evaluator

@@ -5,4 +5,9 @@ train_dataloader = dict(collate_fn=dict(type='yolov5_collate'))
 
 model = dict(
     data_preprocessor=dict(
-        type='YOLOv5DetDataPreprocessor', mean=[0., 0., 0.], std=[255., 255., 255.], bgr_to_rgb=True))
+        type='YOLOv5DetDataPreprocessor',
+        mean=[0.0, 0.0, 0.0],
+        std=[255.0, 255.0, 255.0],
+        bgr_to_rgb=True,
+    )
+)

@@ -1,4 +1,6 @@
-"""How every command line of the project ends: one line for an error the user can mend, and an exit code."""
+"""How every command line of the project ends: one line for an error the user can mend, and an exit
+code.
+"""
 
 import sys
 from collections.abc import Callable
@@ -10,14 +12,18 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect it
 
 
 def run_cli(main: Callable[[], None]) -> None:
-    """Run the body of a command line and turn what the user can mend into one line and an exit code.
+    """Run the body of a command line and turn what the user can mend into one line and an exit
+    code.
 
     Args:
-        main: Parses ``sys.argv`` and does the work. Argparse's exit code 2 for usage errors passes through.
+        main: Parses ``sys.argv`` and does the work. Argparse's exit code 2 for usage errors passes
+            through.
 
     Raises:
-        SystemExit: Code 1 after a :class:`~mmyolo_lite.errors.UserError`, whose message goes to stderr as
-            ``error: <message>``; code 130 after Ctrl-C. Any other exception is a defect of the program and
+        SystemExit: Code 1 after a :class:`~mmyolo_lite.errors.UserError`, whose message goes to
+            stderr as
+            ``error: <message>``; code 130 after Ctrl-C. Any other exception is a defect of the
+                program and
             propagates with its traceback.
     """
     try:
@@ -35,7 +41,9 @@ def run_cli(main: Callable[[], None]) -> None:
 
 
 def user_error(error: BaseException | None) -> UserError | None:
-    """Return the user's error that an exception is or was raised from, as by a framework that wraps errors."""
+    """Return the user's error that an exception is or was raised from, as by a framework that wraps
+    errors.
+    """
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__
     return error
@@ -44,8 +52,8 @@ def user_error(error: BaseException | None) -> UserError | None:
 def one_line(error: UserError) -> str:
     """Return the message in one line.
 
-    An error that crosses the border of a PyTorch data-loading worker carries the worker's traceback as its message;
-    its own message stands at the end of that.
+    An error that crosses the border of a PyTorch data-loading worker carries the worker's traceback
+    as its message; its own message stands at the end of that.
     """
     text = str(error)
     if 'Original Traceback' in text:

@@ -1,7 +1,8 @@
-"""Fences around dependencies: the only place that patches anything, and only what a test shows to be broken.
+"""Fences around dependencies: the only place that patches anything, and only what a test shows to
+be broken.
 
-One file per fence, each saying what breaks, why, and when the fence can go. :func:`install` is idempotent and runs
-at ``import mmyolo_lite``, before mmdet is imported.
+One file per fence, each saying what breaks, why, and when the fence can go. :func:`install` is
+idempotent and runs at ``import mmyolo_lite``, before mmdet is imported.
 """
 
 from mmyolo_lite.compat import albu, checkpoints, installed_packages, mmcv_ext, versions

@@ -1,9 +1,10 @@
-"""Fence around mmdet's `Albu`: random numbers of albumentations 2.x, and what happens without albumentations.
+"""Fence around mmdet's `Albu`: random numbers of albumentations 2.x, and what happens without
+albumentations.
 
-albumentations 2.x keeps its own random state, which neither numpy's nor Python's seed reaches: runs do not
-repeat, and workers that start by fork all draw one identical stream, anew every epoch. The fence seeds it
-once in each process from PyTorch's seed. Its version check would use the network at import, and is switched
-off. Can go when albumentations follows the worker's seed by itself.
+albumentations 2.x keeps its own random state, which neither numpy's nor Python's seed reaches: runs
+do not repeat, and workers that start by fork all draw one identical stream, anew every epoch. The
+fence seeds it once in each process from PyTorch's seed. Its version check would use the network at
+import, and is switched off. Can go when albumentations follows the worker's seed by itself.
 """
 
 import functools
@@ -37,7 +38,8 @@ def seed_once_per_process(albu: Any) -> None:
 
 
 def patch_mmdet() -> None:
-    """Make every `Albu` of mmdet, and its subclasses, seed itself and say what to install; idempotent.
+    """Make every `Albu` of mmdet, and its subclasses, seed itself and say what to install;
+    idempotent.
 
     Raises (when an `Albu` is built):
         DependencyError: albumentations is not installed.
@@ -55,11 +57,15 @@ def patch_mmdet() -> None:
     @functools.wraps(build)
     def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
         if module.Compose is None:
-            raise DependencyError('The transform Albu of the pipeline needs albumentations, which is not '
-                                  f'installed: {PIP_LINE}, or remove the transform from the pipeline.')
+            raise DependencyError(
+                'The transform Albu of the pipeline needs albumentations, which is not '
+                f'installed: {PIP_LINE}, or remove the transform from the pipeline.'
+            )
         with warnings.catch_warnings():
             # boxes are handed through on purpose, also when every augmentation is of colour alone
-            warnings.filterwarnings('ignore', 'Got processor for bboxes, but no transform to process it')
+            warnings.filterwarnings(
+                'ignore', 'Got processor for bboxes, but no transform to process it'
+            )
             build(self, *args, **kwargs)
 
     @functools.wraps(transform)

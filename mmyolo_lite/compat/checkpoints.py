@@ -1,9 +1,10 @@
 """Loading checkpoints on any PyTorch, safe by default.
 
-mmengine 0.10.7 calls ``torch.load`` without `weights_only`. From PyTorch 2.6 on that refuses every checkpoint of a
-runner, because it holds mmengine's log history; before 2.6 it runs whatever code a file carries. Here every load is
-restricted to tensors, plain containers and a short list of harmless types, and files are checked to be whole. Can go
-when mmengine restricts its loading itself.
+mmengine 0.10.7 calls ``torch.load`` without `weights_only`. From PyTorch 2.6 on that refuses every
+checkpoint of a runner, because it holds mmengine's log history; before 2.6 it runs whatever code a
+file carries. Here every load is restricted to tensors, plain containers and a short list of
+harmless types, and files are checked to be whole. Can go when mmengine restricts its loading
+itself.
 """
 
 import os
@@ -30,8 +31,15 @@ def _allowed_types() -> list[Any]:
     dtypes = [type(np.dtype(code)) for code in '?bBhHiIlLqQefd']
     # `ndarray` is created empty and filled by these; none of them runs code
     core = np._core if hasattr(np, '_core') else np.core
-    return [HistoryBuffer, np.ndarray, np.dtype, core.multiarray._reconstruct, core.multiarray.scalar, *dtypes,
-            _statistics_method]
+    return [
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        core.multiarray._reconstruct,
+        core.multiarray.scalar,
+        *dtypes,
+        _statistics_method,
+    ]
 
 
 def _statistics_method(owner: Any, name: str) -> Any:
@@ -73,20 +81,29 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     except pickle.UnpicklingError as error:
         refused = re.search(r'global: GLOBAL (\S+)', str(error))
         if not refused and not zipfile.is_zipfile(path):
-            raise CheckpointError(f'Checkpoint {filename} is damaged or no checkpoint at all '
-                                  f'({os.path.getsize(path)} bytes). Copy or download it again.') from error
+            raise CheckpointError(
+                f'Checkpoint {filename} is damaged or no checkpoint at all '
+                f'({os.path.getsize(path)} bytes). Copy or download it again.'
+            ) from error
         raise CheckpointError(
             f'Checkpoint {filename} holds Python objects beyond tensors and plain containers '
             f'({refused[1] if refused else _first_line(error)}), and loading them could run code. '
-            f'If you trust its source, set {TRUST_VARIABLE}=1.') from error
-    except Exception as error:  # damaged bytes fail in many ways: IndexError, KeyError, EOFError, RuntimeError ...
-        raise CheckpointError(f'Checkpoint {filename} is damaged ({os.path.getsize(path)} bytes; '
-                              f'{_first_line(error)}). Copy or download it again, or take an earlier one.') from error
+            f'If you trust its source, set {TRUST_VARIABLE}=1.'
+        ) from error
+    except (
+        Exception
+    ) as error:  # damaged bytes fail in many ways: IndexError, KeyError, EOFError, RuntimeError ...
+        raise CheckpointError(
+            f'Checkpoint {filename} is damaged ({os.path.getsize(path)} bytes; '
+            f'{_first_line(error)}). Copy or download it again, or take an earlier one.'
+        ) from error
 
 
-def load_from_http(filename: str, map_location: Any = None, model_dir: str | None = None,
-                   progress: bool = True) -> Any:
-    """Download a checkpoint into PyTorch's cache, once, and load it as :func:`load_from_local` does.
+def load_from_http(
+    filename: str, map_location: Any = None, model_dir: str | None = None, progress: bool = True
+) -> Any:
+    """Download a checkpoint into PyTorch's cache, once, and load it as :func:`load_from_local`
+    does.
 
     Args:
         filename: URL.
@@ -107,8 +124,10 @@ def load_from_http(filename: str, map_location: Any = None, model_dir: str | Non
         except OSError as error:
             if isinstance(error, HTTPError):
                 error.close()
-            raise CheckpointError(f'Could not download {filename} ({error}). Put the file at {path} by hand, or give '
-                                  'a local path.') from error
+            raise CheckpointError(
+                f'Could not download {filename} ({error}). Put the file at {path} by hand, or give '
+                'a local path.'
+            ) from error
     try:
         return load_from_local(str(path), map_location)
     except CheckpointError:
@@ -120,7 +139,10 @@ def load_from_http(filename: str, map_location: Any = None, model_dir: str | Non
 def _first_line(error: Exception) -> str:
     """Return the line of a message that says most, without the colours that PyTorch prints."""
     lines = str(error).strip().splitlines()
-    chosen = next((line for line in lines if 'Unsupported' in line), lines[0] if lines else type(error).__name__)
+    chosen = next(
+        (line for line in lines if 'Unsupported' in line),
+        lines[0] if lines else type(error).__name__,
+    )
     return re.sub(r'\x1b\[\d+m', '', chosen).strip()[:200]
 
 
@@ -129,7 +151,9 @@ def _hint(path: str) -> str:
     if not folder.is_dir():
         return f'The folder {folder} does not exist.'
     found = sorted(p.name for p in folder.glob('*.pth'))
-    return f'Found there: {", ".join(found[-5:])}.' if found else f'There is no .pth file in {folder}.'
+    return (
+        f'Found there: {", ".join(found[-5:])}.' if found else f'There is no .pth file in {folder}.'
+    )
 
 
 def install() -> None:
@@ -137,4 +161,6 @@ def install() -> None:
     from mmengine.runner import CheckpointLoader
 
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
-    CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), loader=load_from_http, force=True)
+    CheckpointLoader.register_scheme(
+        prefixes=('http://', 'https://'), loader=load_from_http, force=True
+    )

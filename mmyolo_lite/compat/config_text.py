@@ -1,7 +1,8 @@
 """Format a config's text once.
 
-mmengine 0.10.7 has yapf format the whole config for every checkpoint, log and visualization backend, 1.5 seconds of
-computing each time, although the config has not changed. The fence keeps the last text. Can go when mmengine does.
+mmengine 0.10.7 has yapf format the whole config for every checkpoint, log and visualization
+backend, 1.5 seconds of computing each time, although the config has not changed. The fence keeps
+the last text. Can go when mmengine does.
 """
 
 from typing import Any

@@ -1,8 +1,9 @@
 """Mixed precision on a CPU.
 
-mmengine 0.10.7's ``AmpOptimWrapper`` asserts an accelerator, although autocast serves CPUs with bfloat16, which needs
-no loss scaling. This wrapper, registered under the same name in our scope, is mmengine's where there is an accelerator
-and autocasts to bfloat16 where there is none. Can go when mmengine drops the assertion.
+mmengine 0.10.7's ``AmpOptimWrapper`` asserts an accelerator, although autocast serves CPUs with
+bfloat16, which needs no loss scaling. This wrapper, registered under the same name in our scope, is
+mmengine's where there is an accelerator and autocasts to bfloat16 where there is none. Can go when
+mmengine drops the assertion.
 """
 
 from collections.abc import Iterator
@@ -32,14 +33,18 @@ class AmpOptimWrapper(_MMEngineAmpOptimWrapper):
         ConfigError: a `dtype` that a CPU cannot autocast to.
     """
 
-    def __init__(self, loss_scale: Any = 'dynamic', dtype: str | torch.dtype | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, loss_scale: Any = 'dynamic', dtype: str | torch.dtype | None = None, **kwargs: Any
+    ) -> None:
         self._on_cpu = get_device() == 'cpu'
         if not self._on_cpu:
             super().__init__(loss_scale=loss_scale, dtype=dtype, **kwargs)
             return
         if dtype not in (None, 'bfloat16', torch.bfloat16):
-            raise ConfigError(f'optim_wrapper.dtype is {dtype!r}, but mixed precision on a CPU is bfloat16 only. '
-                              "Set dtype='bfloat16' or leave it out.")
+            raise ConfigError(
+                f'optim_wrapper.dtype is {dtype!r}, but mixed precision on a CPU is bfloat16 only. '
+                "Set dtype='bfloat16' or leave it out."
+            )
         OptimWrapper.__init__(self, **kwargs)
         self.cast_dtype = torch.bfloat16
 
@@ -74,6 +79,8 @@ class AmpOptimWrapper(_MMEngineAmpOptimWrapper):
     def load_state_dict(self, state_dict: dict) -> None:
         """Load the optimizer's state; a loss scaler's is dropped on a CPU."""
         if self._on_cpu:
-            OptimWrapper.load_state_dict(self, {k: v for k, v in state_dict.items() if k != 'loss_scaler'})
+            OptimWrapper.load_state_dict(
+                self, {k: v for k, v in state_dict.items() if k != 'loss_scaler'}
+            )
         else:
             super().load_state_dict(state_dict)

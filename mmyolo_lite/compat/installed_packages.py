@@ -1,8 +1,8 @@
 """Bases of other packages in configs (``_base_ = 'mmdet::…'``) without ``pkg_resources``.
 
-mmengine 0.10.7 asks ``pkg_resources`` where a package is installed. That module belongs to setuptools before 81, which
-environments of Python 3.12 and later do not bring by themselves. Where it is missing, the import system answers. Can
-go when mmengine asks ``importlib``.
+mmengine 0.10.7 asks ``pkg_resources`` where a package is installed. That module belongs to
+setuptools before 81, which environments of Python 3.12 and later do not bring by themselves. Where
+it is missing, the import system answers. Can go when mmengine asks ``importlib``.
 """
 
 import importlib.util
@@ -23,7 +23,9 @@ def get_installed_path(package: str) -> str:
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f'The package {package!r} is not installed: pip install {package}')
+        raise ModuleNotFoundError(
+            f'The package {package!r} is not installed: pip install {package}'
+        )
     return osp.dirname(spec.origin)
 
 

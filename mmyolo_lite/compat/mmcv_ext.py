@@ -1,9 +1,10 @@
 """Stand-in for mmcv's compiled module ``mmcv._ext``, for mmcv-lite.
 
-mmdet imports names from ``mmcv.ops`` in dozens of places, and ``mmcv.ops`` loads ``mmcv._ext`` on import, which the
-pure-Python wheel mmcv-lite does not carry. The stand-in makes those imports succeed, serves ``nms`` through
-torchvision, and raises a clear error for every other compiled op when it is *called*. With the full mmcv nothing is
-replaced. Can go when mmdet no longer imports ``mmcv.ops`` on import.
+mmdet imports names from ``mmcv.ops`` in dozens of places, and ``mmcv.ops`` loads ``mmcv._ext`` on
+import, which the pure-Python wheel mmcv-lite does not carry. The stand-in makes those imports
+succeed, serves ``nms`` through torchvision, and raises a clear error for every other compiled op
+when it is *called*. With the full mmcv nothing is replaced. Can go when mmdet no longer imports
+``mmcv.ops`` on import.
 """
 
 import importlib.util
@@ -46,7 +47,8 @@ def _missing_op(name: str) -> Callable[..., NoReturn]:
         raise DependencyError(
             f'The compiled operation "{name}" needs the full mmcv, but mmcv-lite is installed. '
             'Install a build of mmcv 2.1 that matches your PyTorch in its place '
-            "(pip uninstall mmcv-lite, then pip install 'mmcv>=2.1.0,<2.2.0').")
+            "(pip uninstall mmcv-lite, then pip install 'mmcv>=2.1.0,<2.2.0')."
+        )
 
     call.__name__ = name
     return call
@@ -71,7 +73,9 @@ def install() -> None:
     """
     if importlib.util.find_spec('mmcv') is None:
         raise DependencyError(
-            f'mmyolo_lite needs mmcv 2.1 (the pure-Python mmcv-lite is enough), and none is installed: {PIP_LINE}')
+            'mmyolo_lite needs mmcv 2.1 (the pure-Python mmcv-lite is enough), and none is '
+            f'installed: {PIP_LINE}'
+        )
     if _NAME in sys.modules or importlib.util.find_spec(_NAME) is not None:
         return
     stand_in = _StandIn(_NAME, 'Stand-in for the compiled operations of mmcv.')

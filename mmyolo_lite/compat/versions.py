@@ -20,7 +20,9 @@ TESTED = {
 
 
 def untested_versions() -> list[str]:
-    """Return ``'name version (tested: from low to below high)'`` of what is installed and out of range."""
+    """Return ``'name version (tested: from low to below high)'`` of what is installed and out of
+    range.
+    """
     found = []
     for name, (low, high) in TESTED.items():
         try:
@@ -36,4 +38,7 @@ def install() -> None:
     """Warn, in one line, about versions out of the tested ranges."""
     found = untested_versions()
     if found:
-        warnings.warn(f'mmyolo_lite is not tested with {", ".join(found)}; it may work all the same.', stacklevel=2)
+        warnings.warn(
+            f'mmyolo_lite is not tested with {", ".join(found)}; it may work all the same.',
+            stacklevel=2,
+        )

@@ -1,4 +1,6 @@
-"""Datasets, batch shapes, collating and worker seeding; importing registers them and all transforms."""
+"""Datasets, batch shapes, collating and worker seeding; importing registers them and all
+transforms.
+"""
 
 from mmyolo_lite.compat import coco_api
 from mmyolo_lite.datasets import transforms
@@ -10,6 +12,11 @@ from mmyolo_lite.datasets.seeding import worker_init_fn, yolov5_worker_init
 coco_api.patch_mmdet()
 
 __all__ = [
-    'BatchShapePolicy', 'BatchShapePolicyDataset', 'YOLOv5CocoDataset', 'transforms', 'worker_init_fn',
-    'yolov5_collate', 'yolov5_worker_init'
+    'BatchShapePolicy',
+    'BatchShapePolicyDataset',
+    'YOLOv5CocoDataset',
+    'transforms',
+    'worker_init_fn',
+    'yolov5_collate',
+    'yolov5_worker_init',
 ]

@@ -21,27 +21,38 @@ from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.registry import DATASETS, TASK_UTILS
 
 MAX_UNREADABLE_SHARE = 0.01
-"""Training stops when more than this share of the image files has proved unreadable in one process ..."""
+"""Training stops when more than this share of the image files has proved unreadable in one process
+...
+"""
 MIN_UNREADABLE = 3
 """... and at least so many of them (or all, in a smaller dataset)."""
 
 
 class BatchShapePolicyDataset(BaseDetDataset):
-    """Mix-in: batch shapes for validation, the dataset's handle for mixing transforms, early failures.
+    """Mix-in: batch shapes for validation, the dataset's handle for mixing transforms, early
+    failures.
 
-    Source: spec data.md 1.1. In training mode the pipeline finds the dataset under ``results['dataset']``,
-    from which Mosaic and MixUp fetch other images; an unreadable image is replaced by another sample.
+    Source: spec data.md 1.1. In training mode the pipeline finds the dataset under
+        ``results['dataset']``,
+    from which Mosaic and MixUp fetch other images; an unreadable image is replaced by another
+    sample.
 
     Args:
         args: as in mmdet.
-        batch_shapes_cfg: config of a batch-shape policy (TASK_UTILS), which orders the images and writes
-            ``batch_shape``; None for one shape.
+        batch_shapes_cfg: config of a batch-shape policy (TASK_UTILS), which orders the images and
+            writes ``batch_shape``; None for one shape.
         kwargs: as in mmdet. With ``lazy_init=True`` the image files are not looked for.
     """
 
-    def __init__(self, *args: Any, batch_shapes_cfg: dict | None = None, lazy_init: bool = False,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        batch_shapes_cfg: dict | None = None,
+        lazy_init: bool = False,
+        **kwargs: Any,
+    ) -> None:
         self.batch_shapes_cfg = batch_shapes_cfg
+        self._fully_initialized: bool = False
         self._unreadable: set[str] = set()
         self._check_image_files = not lazy_init
         super().__init__(*args, lazy_init=lazy_init, **kwargs)
@@ -50,8 +61,8 @@ class BatchShapePolicyDataset(BaseDetDataset):
         """Load, order, filter, cut to ``indices``, check and serialise the list of images; once.
 
         Raises:
-            DataError: the annotation file is unusable, a training set has no image or no object left, or an
-                image file is missing.
+            DataError: the annotation file is unusable, a training set has no image or no object
+                left, or an image file is missing.
             ConfigError: the configured classes do not fit the annotation file.
         """
         if self._fully_initialized:
@@ -72,23 +83,34 @@ class BatchShapePolicyDataset(BaseDetDataset):
         self._fully_initialized = True
 
     def _check_not_empty(self, loaded: int) -> None:
-        """Refuse a training set that teaches nothing; `loaded` counts its images before filtering."""
+        """Refuse a training set that teaches nothing; `loaded` counts its images before
+        filtering.
+        """
         if not self.data_list:
-            raise DataError(f'No image of {self.ann_file} is left for training: it has {loaded}, and '
-                            f'filter_cfg={self.filter_cfg} removes them all.')
-        if not any(instance['ignore_flag'] == 0 for info in self.data_list for instance in info['instances']):
-            raise DataError(f'No object of {self.ann_file} is left for training in {len(self.data_list)} '
-                            f'images. {self._classes_in_file()}Configured classes: '
-                            f"{shortened(self.metainfo['classes'])}. Check metainfo['classes'], and that "
-                            "boxes "
-                            'have positive area inside their images.')
+            raise DataError(
+                f'No image of {self.ann_file} is left for training: it has {loaded}, and '
+                f'filter_cfg={self.filter_cfg} removes them all.'
+            )
+        if not any(
+            instance['ignore_flag'] == 0
+            for info in self.data_list
+            for instance in info['instances']
+        ):
+            raise DataError(
+                f'No object of {self.ann_file} is left for training in {len(self.data_list)} '
+                f'images. {self._classes_in_file()}Configured classes: '
+                f"{shortened(self.metainfo['classes'])}. Check metainfo['classes'], and that "
+                'boxes '
+                'have positive area inside their images.'
+            )
 
     def _classes_in_file(self) -> str:
         """Return a sentence about the classes of the annotation file, or nothing."""
         return ''
 
     def check_images(self) -> None:
-        """Check that the image files exist, without opening them; other than local files are skipped.
+        """Check that the image files exist, without opening them; other than local files are
+        skipped.
 
         Raises:
             DataError: some are missing; the message names the first one and says how many.
@@ -99,9 +121,13 @@ class BatchShapePolicyDataset(BaseDetDataset):
         missing = [path for path in paths if not osp.isfile(path)]
         if missing:
             raise DataError(
-                f'{len(missing)} of {len(paths)} image files of {self.ann_file} do not exist. The first: '
-                f'{missing[0]}. Check data_root={self.data_root!r} and data_prefix={self.data_prefix!r} in '
-                'the config: a path is data_root/data_prefix/file_name, seen from the current folder.')
+                f'{len(missing)} of {len(paths)} image files of {self.ann_file} do not exist. The '
+                'first: '
+                f'{missing[0]}. Check data_root={self.data_root!r} and '
+                f'data_prefix={self.data_prefix!r} in '
+                'the config: a path is data_root/data_prefix/file_name, seen from the current '
+                'folder.'
+            )
 
     def _image_paths(self) -> Iterable[str]:
         if self._fully_initialized and self.serialize_data:
@@ -109,7 +135,8 @@ class BatchShapePolicyDataset(BaseDetDataset):
         return (info['img_path'] for info in self.data_list)
 
     def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline for image `idx`; in training with ``dataset``, and None for an unreadable image.
+        """Run the pipeline for image `idx`; in training with ``dataset``, and None for an
+        unreadable image.
 
         Raises:
             UnreadableImageError: the image cannot be read (test mode).
@@ -131,18 +158,23 @@ class BatchShapePolicyDataset(BaseDetDataset):
             return
         self._unreadable.add(error.path)
         count, total = len(self._unreadable), len(self)
-        print_log(f'{error} Training goes on with another image in its place.', 'current', logging.WARNING)
+        print_log(
+            f'{error} Training goes on with another image in its place.', 'current', logging.WARNING
+        )
         if count >= min(MIN_UNREADABLE, total) and count > MAX_UNREADABLE_SHARE * total:
             names = shortened(sorted(self._unreadable))
-            raise DataError(f'{count} of {total} images of {self.ann_file} cannot be read: {names}. Repair '
-                            'or replace them, or remove them from the annotation file.') from error
+            raise DataError(
+                f'{count} of {total} images of {self.ann_file} cannot be read: {names}. Repair '
+                'or replace them, or remove them from the annotation file.'
+            ) from error
 
 
 @DATASETS.register_module()
 class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
     """Dataset in COCO format. Source: spec data.md 1.
 
-    A label is the position of the class in ``metainfo['classes']``, whatever its position in the file.
+    A label is the position of the class in ``metainfo['classes']``, whatever its position in the
+    file.
     """
 
     @classmethod
@@ -155,19 +187,23 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
         """Read the annotation file into one dict an image, in order of the file.
 
         Returns:
-            Dicts of ``img_path``, ``img_id``, ``seg_map_path``, ``height``, ``width`` and ``instances``
-            (``bbox`` xyxy in pixels, ``bbox_label``, ``ignore_flag``, and ``mask``, the raw segmentation, if
-            there is one).
+            Dicts of ``img_path``, ``img_id``, ``seg_map_path``, ``height``, ``width`` and
+            ``instances`` (``bbox`` xyxy in pixels, ``bbox_label``, ``ignore_flag``, and ``mask``,
+            the raw segmentation, if there is one).
 
         Raises:
             DataError: see :func:`mmyolo_lite.datasets.coco_checks.read_coco_json`.
             ConfigError: a configured class is not in the file, or ``data_prefix`` lacks ``img``.
         """
         if 'img' not in self.data_prefix:
-            raise ConfigError(f'data_prefix={self.data_prefix!r} of the dataset names no folder of images: '
-                              'set '
-                              "data_prefix=dict(img='folder/'), seen from data_root.")
-        content = read_coco_json(self.ann_file, self.backend_args, may_lack_annotations=self.test_mode)
+            raise ConfigError(
+                f'data_prefix={self.data_prefix!r} of the dataset names no folder of images: '
+                'set '
+                "data_prefix=dict(img='folder/'), seen from data_root."
+            )
+        content = read_coco_json(
+            self.ann_file, self.backend_args, may_lack_annotations=self.test_mode
+        )
         classes = list(self.metainfo['classes'])
         check_classes_exist(classes, content['categories'], self.ann_file)
         for sentence in warnings_of(content, self.ann_file):
@@ -183,8 +219,13 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
             by_image[annotation['image_id']].append(annotation)
             self.cat_img_map[annotation['category_id']].append(annotation['image_id'])
         return [
-            self.parse_data_info({'raw_img_info': {**image, 'img_id': image['id']},
-                                  'raw_ann_info': by_image[image['id']]}) for image in content['images']
+            self.parse_data_info(
+                {
+                    'raw_img_info': {**image, 'img_id': image['id']},
+                    'raw_ann_info': by_image[image['id']],
+                }
+            )
+            for image in content['images']
         ]
 
     def _classes_in_file(self) -> str:

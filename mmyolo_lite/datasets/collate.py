@@ -1,12 +1,14 @@
 """Turn packed samples into one training batch: an image tensor, a target tensor and a mask tensor.
 
-Letters: B images, N_i objects of image i, C channels, H W pixels of the image, h w pixels of the masks.
+Letters: B images, N_i objects of image i, C channels, H W image pixels, h w mask pixels.
 """
 
 from collections.abc import Sequence
 
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.registry import FUNCTIONS as ROOT_FUNCTIONS
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmyolo_lite.errors import ConfigError
@@ -21,14 +23,17 @@ def yolov5_collate(data_batch: Sequence[dict], use_ms_training: bool = False) ->
 
     Args:
         data_batch: B dicts of ``inputs`` uint8 (C, H, W) and ``data_samples`` with ``gt_instances``
-            (``bboxes`` xyxy in pixels, ``labels``) and either ``gt_panoptic_seg.pan_seg`` (1, h, w), object
-            ids over each other, or ``gt_instances.masks`` (N_i, h, w), one mask an object, or no masks.
+            (``bboxes`` xyxy in pixels, ``labels``) and either ``gt_panoptic_seg.pan_seg`` (1, h,
+            w), object ids over each other, or ``gt_instances.masks`` (N_i, h, w), one mask an
+            object, or no masks.
         use_ms_training: leave ``inputs`` a list, for images of different shapes.
 
     Returns:
         ``inputs``: (B, C, H, W) uint8, or a list of B tensors.
-        ``data_samples``: dict of ``bboxes_labels`` float32 (sum N_i, 6), rows ``[image index, label, x1, y1,
-        x2, y2]`` in image order, and, only if there are masks, ``masks``: (B, h, w) or (sum N_i, h, w).
+        ``data_samples``: dict of ``bboxes_labels`` float32 (sum N_i, 6), rows ``[image index,
+            label, x1, y1,
+        x2, y2]`` in image order, and, only if there are masks, ``masks``: (B, h, w) or (sum N_i, h,
+        w).
 
     Raises:
         ConfigError: masks are still polygons, or only some images have masks.
@@ -36,18 +41,22 @@ def yolov5_collate(data_batch: Sequence[dict], use_ms_training: bool = False) ->
     inputs = [item['inputs'] for item in data_batch]
     samples = [item['data_samples'] for item in data_batch]
     targets: dict[str, Tensor] = {
-        'bboxes_labels': torch.cat([_target_rows(i, sample.gt_instances) for i, sample in enumerate(samples)])
+        'bboxes_labels': torch.cat(
+            [_target_rows(i, sample.gt_instances) for i, sample in enumerate(samples)]
+        )
     }
     masks = [mask for mask in map(_mask_tensor, samples) if mask is not None]
     if masks:
         if len(masks) < len(samples):
-            raise ConfigError(f'yolov5_collate: {len(masks)} of {len(samples)} images of a batch have masks. '
-                              'Images of one batch must come from one kind of pipeline.')
+            raise ConfigError(
+                f'yolov5_collate: {len(masks)} of {len(samples)} images of a batch have masks. '
+                'Images of one batch must come from one kind of pipeline.'
+            )
         targets['masks'] = torch.cat(masks)
     return {'inputs': inputs if use_ms_training else torch.stack(inputs), 'data_samples': targets}
 
 
-def _target_rows(index: int, instances) -> Tensor:
+def _target_rows(index: int, instances: InstanceData) -> Tensor:
     """Return the float32 (N, 6) rows of one image: its index in the batch, label, box."""
     boxes = instances.bboxes.tensor
     labels = instances.labels
@@ -58,13 +67,15 @@ def _target_rows(index: int, instances) -> Tensor:
     return rows
 
 
-def _mask_tensor(sample) -> Tensor | None:
+def _mask_tensor(sample: DetDataSample) -> Tensor | None:
     if 'gt_panoptic_seg' in sample:
         return sample.gt_panoptic_seg.pan_seg
     if 'masks' not in sample.gt_instances:
         return None
     masks = sample.gt_instances.masks
     if not isinstance(masks, Tensor):
-        raise ConfigError(f'yolov5_collate got masks of type {type(masks).__name__}. Put '
-                          "dict(type='Polygon2Mask') before PackDetInputs in the training pipeline.")
+        raise ConfigError(
+            f'yolov5_collate got masks of type {type(masks).__name__}. Put '
+            "dict(type='Polygon2Mask') before PackDetInputs in the training pipeline."
+        )
     return masks

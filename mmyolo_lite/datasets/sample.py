@@ -1,4 +1,5 @@
-"""Make the embedded sample set: painted balloon photos with exact polygons, in the balloon set's own layout.
+"""Make the embedded sample set: painted balloon photos with exact polygons, in the balloon set's
+own layout.
 
 It lets the whole journey (convert, train, test) run on a machine without any download.
 """
@@ -54,8 +55,9 @@ def mask_to_polygon(mask: np.ndarray) -> np.ndarray | None:
         mask: bool ``(H, W)``.
 
     Returns:
-        int32 ``(N, 2)``, x and y of pixels on the outline. Filling it gives the mask back with an IoU of at
-        least ``MIN_OUTLINE_IOU``. None for an empty mask, several large parts or a large hole.
+        int32 ``(N, 2)``, x and y of pixels on the outline. Filling it gives the mask back with an
+        IoU of at least ``MIN_OUTLINE_IOU``. None for an empty mask, several large parts or a large
+        hole.
     """
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
@@ -75,7 +77,9 @@ def _outlines_stay_exact(owner: np.ndarray, full_areas: list[float]) -> bool:
     return True
 
 
-def _add_balloon(rng: np.random.Generator, scene: Scene, balloon: Balloon, light: np.ndarray) -> None:
+def _add_balloon(
+    rng: np.random.Generator, scene: Scene, balloon: Balloon, light: np.ndarray
+) -> None:
     """Paint a balloon unless it would spoil an outline."""
     canvas = scene.canvas.copy()
     if rng.random() < 0.8:
@@ -120,12 +124,17 @@ def _random_balloons(rng: np.random.Generator, size_wh: tuple[int, int]) -> Iter
     middle = rng.uniform(0.3, 0.7, 2) * size
     while True:
         radius = rng.uniform(*RADIUS_RANGE) * size.min() * (0.8 if is_bunch else 1.0)
-        x, y = middle + rng.normal(0, 0.17, 2) * size if is_bunch else rng.uniform(0.02, 0.98, 2) * size
+        x, y = (
+            middle + rng.normal(0, 0.17, 2) * size
+            if is_bunch
+            else rng.uniform(0.02, 0.98, 2) * size
+        )
         yield random_balloon(rng, (float(x), float(y)), radius)
 
 
 def compose_scene(rng: np.random.Generator, size_wh: tuple[int, int]) -> Scene:
-    """Paint a background, one to ``MAX_BALLOONS`` balloons over it and sometimes something in front of them.
+    """Paint a background, one to ``MAX_BALLOONS`` balloons over it and sometimes something in front
+    of them.
 
     Args:
         rng: Source of all randomness; the same state gives the same scene.
@@ -146,16 +155,22 @@ def compose_scene(rng: np.random.Generator, size_wh: tuple[int, int]) -> Scene:
     return scene
 
 
-def make_picture(rng: np.random.Generator, size_wh: tuple[int, int]) -> tuple[np.ndarray, list[np.ndarray]]:
+def make_picture(
+    rng: np.random.Generator, size_wh: tuple[int, int]
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Paint one picture.
 
     Returns:
-        uint8 ``(H, W, 3)`` BGR, and the visible outline of every balloon in it, int32 ``(N, 2)`` pixel x and
-        y; one balloon at least.
+        uint8 ``(H, W, 3)`` BGR, and the visible outline of every balloon in it, int32 ``(N, 2)``
+        pixel x and y; one balloon at least.
     """
     scene = compose_scene(rng, size_wh)
-    polygons = (mask_to_polygon(scene.owner == number + 1) for number in range(len(scene.full_areas)))
-    return paint.finish_photo(rng, scene.canvas), [polygon for polygon in polygons if polygon is not None]
+    polygons = (
+        mask_to_polygon(scene.owner == number + 1) for number in range(len(scene.full_areas))
+    )
+    return paint.finish_photo(rng, scene.canvas), [
+        polygon for polygon in polygons if polygon is not None
+    ]
 
 
 def via_entry(name: str, size_bytes: int, polygons: list[np.ndarray]) -> dict[str, Any]:
@@ -183,16 +198,23 @@ def via_entry(name: str, size_bytes: int, polygons: list[np.ndarray]) -> dict[st
 
 def _picture_size(rng: np.random.Generator, long_side: int) -> tuple[int, int]:
     ratio = ASPECT_RATIOS[rng.choice(len(ASPECT_RATIOS), p=ASPECT_SHARES)]
-    return (long_side, round(long_side / ratio)) if ratio >= 1 else (round(long_side * ratio), long_side)
+    return (
+        (long_side, round(long_side / ratio))
+        if ratio >= 1
+        else (round(long_side * ratio), long_side)
+    )
 
 
 def _files_to_replace(folder: Path, overwrite: bool) -> list[Path]:
-    """Return the files of an earlier sample set in a folder; refuse a folder that holds anything else."""
+    """Return the files of an earlier sample set in a folder; refuse a folder that holds anything
+    else.
+    """
     paths = sorted(folder.iterdir()) if folder.exists() else []
     foreign = [path.name for path in paths if not re.fullmatch(SAMPLE_FILE, path.name)]
     if foreign:
         raise DataError(
-            f'{folder}: holds {foreign[0]!r}, which is not of a sample set; choose another --out-dir'
+            f'{folder}: holds {foreign[0]!r}, which is not of a sample set; choose another '
+            '--out-dir'
         )
     if paths and not overwrite:
         raise DataError(f'{folder}: holds a sample set already; pass --overwrite to replace it')
@@ -210,7 +232,8 @@ def make_sample_dataset(
 ) -> dict[str, tuple[int, int]]:
     """Write ``<out_dir>/{train,val}/`` with pictures and VIA 1.x polygons.
 
-    A picture depends on the seed, its split and its number only, so a larger set begins with the smaller one.
+    A picture depends on the seed, its split and its number only, so a larger set begins with the
+    smaller one.
 
     Args:
         out_dir: Target folder.
@@ -228,7 +251,8 @@ def make_sample_dataset(
     """
     if min(num_train, num_val) < 1 or long_side < 64 or seed < 0:
         raise DataError(
-            f'train {num_train}, val {num_val}, size {long_side}, seed {seed}: at least one picture per '
+            f'train {num_train}, val {num_val}, size {long_side}, seed {seed}: at least one '
+            'picture per '
             'split, 64 pixels and a seed from 0 are needed'
         )
     counts = dict(zip(SPLITS, (num_train, num_val), strict=True))
@@ -241,7 +265,9 @@ def make_sample_dataset(
     }
 
 
-def _write_split(folder: Path, count: int, long_side: int, seeds: tuple[int, int]) -> tuple[int, int]:
+def _write_split(
+    folder: Path, count: int, long_side: int, seeds: tuple[int, int]
+) -> tuple[int, int]:
     entries: dict[str, Any] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -249,7 +275,9 @@ def _write_split(folder: Path, count: int, long_side: int, seeds: tuple[int, int
             rng = np.random.default_rng((*seeds, number))
             image, polygons = make_picture(rng, _picture_size(rng, long_side))
             name = f'sample_{folder.name}_{number:04d}.jpg'
-            data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+            data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[
+                1
+            ].tobytes()
             (folder / name).write_bytes(data)
             entries[f'{name}{len(data)}'] = via_entry(name, len(data), polygons)
         part = folder / f'{ANN_NAME}.part'

@@ -1,4 +1,6 @@
-"""Paint the balloons of the embedded sample set: eggs with a knot, shading, a highlight, some striped."""
+"""Paint the balloons of the embedded sample set: eggs with a knot, shading, a highlight, some
+striped.
+"""
 
 from dataclasses import dataclass
 
@@ -70,7 +72,10 @@ def paint_balloon(canvas: np.ndarray, balloon: Balloon, light: np.ndarray) -> np
     y, x = np.mgrid[: window.shape[0], : window.shape[1]].astype(np.float32)
     x, y = x + left - balloon.centre_xy[0], y + top - balloon.centre_xy[1]
     cosine, sine = np.cos(balloon.turn), np.sin(balloon.turn)
-    along, down = (x * cosine + y * sine).astype(np.float32), (y * cosine - x * sine).astype(np.float32)
+    along, down = (
+        (x * cosine + y * sine).astype(np.float32),
+        (y * cosine - x * sine).astype(np.float32),
+    )
     side = along / (radius_x * np.clip(1 - balloon.taper * down / radius_y, 0.3, 1.7))
     lift = down / radius_y
     reach = np.sqrt(side**2 + lift**2)
@@ -104,7 +109,9 @@ def _shade(
     normal = np.stack([side * cosine - lift * sine, side * sine + lift * cosine, front], axis=-1)
     facing = np.clip(normal @ light.astype(np.float32), 0, 1)
     halfway = (light + [0, 0, 1]) / np.linalg.norm(light + [0, 0, 1])
-    highlight = balloon.gloss * np.clip(normal @ halfway.astype(np.float32), 0, 1) ** balloon.sharpness
+    highlight = (
+        balloon.gloss * np.clip(normal @ halfway.astype(np.float32), 0, 1) ** balloon.sharpness
+    )
     base = np.broadcast_to(np.array(balloon.colour, np.float32), (*reach.shape, 3))
     if balloon.stripe is not None:
         meridian = np.arcsin(np.clip(side / np.sqrt(np.clip(1 - lift**2, 1e-3, 1)), -1, 1))

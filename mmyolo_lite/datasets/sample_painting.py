@@ -1,7 +1,8 @@
 """Paint photo-like backgrounds and clutter for the embedded sample set.
 
-Canvases are float32 ``(H, W, 3)`` in BGR, 0 to 1; coverages (how much of a pixel a thing fills) are float32
-``(H, W)``, 0 to 1. Lengths are pixels. Every random number comes from the generator that is handed in.
+Canvases are float32 ``(H, W, 3)`` in BGR, 0 to 1; coverages (how much of a pixel a thing fills) are
+float32 ``(H, W)``, 0 to 1. Lengths are pixels. Every random number comes from the generator that is
+handed in.
 """
 
 import cv2
@@ -16,7 +17,13 @@ SKIES = (
     ((0.7, 0.45, 0.35), (0.55, 0.72, 0.95)),
     ((0.9, 0.68, 0.42), (0.97, 0.94, 0.9)),
 )
-GROUNDS = ((0.16, 0.42, 0.3), (0.42, 0.58, 0.68), (0.38, 0.37, 0.37), (0.2, 0.5, 0.5), (0.25, 0.35, 0.25))
+GROUNDS = (
+    (0.16, 0.42, 0.3),
+    (0.42, 0.58, 0.68),
+    (0.38, 0.37, 0.37),
+    (0.2, 0.5, 0.5),
+    (0.25, 0.35, 0.25),
+)
 WALLS = (
     (0.78, 0.84, 0.88),
     (0.85, 0.8, 0.72),
@@ -38,21 +45,29 @@ def hsv_colour(hue: float, saturation: float, value: float) -> Colour:
 def smooth_noise(
     rng: Generator, shape_hw: tuple[int, int], cells_yx: tuple[int, int], octaves: int = 3
 ) -> np.ndarray:
-    """Return ``(H, W)`` noise from 0 to 1 whose largest blotches are the picture's size over ``cells_yx``."""
+    """Return ``(H, W)`` noise from 0 to 1 whose largest blotches are the picture's size over
+    ``cells_yx``.
+    """
     height, width = shape_hw
     total = np.zeros(shape_hw, np.float32)
     for octave in range(octaves):
-        grid = rng.random((cells_yx[0] * 2**octave + 1, cells_yx[1] * 2**octave + 1), dtype=np.float32)
+        grid = rng.random(
+            (cells_yx[0] * 2**octave + 1, cells_yx[1] * 2**octave + 1), dtype=np.float32
+        )
         total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) * 0.55**octave
     low, high = float(total.min()), float(total.max())
     return (total - low) / max(high - low, 1e-6)
 
 
 def blend(canvas: np.ndarray, coverage: np.ndarray, colour: Colour | np.ndarray) -> None:
-    """Lay a colour, or a picture that broadcasts to the canvas, over it as ``coverage`` says, in place."""
+    """Lay a colour, or a picture that broadcasts to the canvas, over it as ``coverage`` says, in
+    place.
+    """
     x, y, width, height = cv2.boundingRect((coverage > 0).astype(np.uint8))
     window = canvas[y : y + height, x : x + width]
-    paint = np.broadcast_to(np.asarray(colour, dtype=np.float32), canvas.shape)[y : y + height, x : x + width]
+    paint = np.broadcast_to(np.asarray(colour, dtype=np.float32), canvas.shape)[
+        y : y + height, x : x + width
+    ]
     window += coverage[y : y + height, x : x + width, None] * (paint - window)
 
 
@@ -64,7 +79,9 @@ def polygon_coverage(shape_hw: tuple[int, int], points_xy: np.ndarray) -> np.nda
     return mask.astype(np.float32) / 255
 
 
-def box_coverage(shape_hw: tuple[int, int], x: float, y: float, width: float, height: float) -> np.ndarray:
+def box_coverage(
+    shape_hw: tuple[int, int], x: float, y: float, width: float, height: float
+) -> np.ndarray:
     """Return the coverage of an upright rectangle with its upper left corner at ``(x, y)``."""
     return polygon_coverage(
         shape_hw, np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
@@ -81,7 +98,11 @@ def ellipse_coverage(
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     along, across = radii_xy[0] * np.cos(angle), radii_xy[1] * np.sin(angle)
     points = np.stack(
-        [along * np.cos(turn) - across * np.sin(turn), along * np.sin(turn) + across * np.cos(turn)], 1
+        [
+            along * np.cos(turn) - across * np.sin(turn),
+            along * np.sin(turn) + across * np.cos(turn),
+        ],
+        1,
     )
     return polygon_coverage(shape_hw, points + centre_xy)
 
@@ -98,7 +119,9 @@ def _jitter(rng: Generator, colour: Colour, amount: float = 0.08) -> Colour:
     return float(blue), float(green), float(red)
 
 
-def paint_tree(rng: Generator, canvas: np.ndarray, foot_xy: tuple[float, float], height: float) -> np.ndarray:
+def paint_tree(
+    rng: Generator, canvas: np.ndarray, foot_xy: tuple[float, float], height: float
+) -> np.ndarray:
     """Paint a tree on the canvas and return its coverage."""
     shape = canvas.shape[:2]
     x, y = foot_xy
@@ -139,14 +162,22 @@ def paint_person(
             [-0.13, -0.77],
         ]
     ) * height + [x, y]
-    legs = np.array([[-0.1, -0.42], [0.1, -0.42], [0.09, 0], [0.015, 0], [0, -0.3], [-0.015, 0], [-0.09, 0]])
+    legs = np.array(
+        [[-0.1, -0.42], [0.1, -0.42], [0.09, 0], [0.015, 0], [0, -0.3], [-0.015, 0], [-0.09, 0]]
+    )
     side = np.linspace(1.1, 0.75, shape[1], dtype=np.float32)[None, :, None]
     folds = 0.8 + 0.35 * smooth_noise(rng, shape, (12, 24), 2)[..., None]
     parts = (
-        (polygon_coverage(shape, legs * height + [x, y]), hsv_colour(rng.uniform(0, 360), 0.3, 0.35)),
+        (
+            polygon_coverage(shape, legs * height + [x, y]),
+            hsv_colour(rng.uniform(0, 360), 0.3, 0.35),
+        ),
         (head, SKIN[rng.integers(len(SKIN))]),
         (hair, _jitter(rng, (0.1, 0.15, 0.2), 0.08)),
-        (polygon_coverage(shape, torso), hsv_colour(rng.uniform(0, 360), rng.uniform(0.1, 0.7), 0.6)),
+        (
+            polygon_coverage(shape, torso),
+            hsv_colour(rng.uniform(0, 360), rng.uniform(0.1, 0.7), 0.6),
+        ),
     )
     for coverage, colour in parts:
         blend(canvas, coverage, np.clip(np.array(colour, np.float32) * folds * side, 0, 1))
@@ -186,12 +217,20 @@ def paint_pennants(rng: Generator, canvas: np.ndarray) -> None:
     start, end, sag = rng.uniform(0.02, 0.25, 3) * height
     flag = width / rng.integers(9, 15)
     share = np.linspace(0, 1, 60)
-    line = np.stack([share * width, start + (end - start) * share + sag * 4 * share * (1 - share)], 1)
-    cv2.polylines(canvas, [np.round(line).astype(np.int32)], False, (0.85, 0.85, 0.85), 1, cv2.LINE_AA)
+    line = np.stack(
+        [share * width, start + (end - start) * share + sag * 4 * share * (1 - share)], 1
+    )
+    cv2.polylines(
+        canvas, [np.round(line).astype(np.int32)], False, (0.85, 0.85, 0.85), 1, cv2.LINE_AA
+    )
     for left in np.arange(0, width, flag * 1.15):
         y = np.interp([left, left + flag], line[:, 0], line[:, 1])
         points = np.array([[left, y[0]], [left + flag, y[1]], [left + flag / 2, y.mean() + flag]])
-        blend(canvas, polygon_coverage((height, width), points), hsv_colour(rng.uniform(0, 360), 0.55, 0.8))
+        blend(
+            canvas,
+            polygon_coverage((height, width), points),
+            hsv_colour(rng.uniform(0, 360), 0.55, 0.8),
+        )
 
 
 def _outdoors(rng: Generator, shape_hw: tuple[int, int]) -> np.ndarray:
@@ -204,9 +243,15 @@ def _outdoors(rng: Generator, shape_hw: tuple[int, int]) -> np.ndarray:
     ridge = horizon - height * rng.uniform(0.02, 0.14) * smooth_noise(rng, (8, width), (1, 4), 4)[0]
     rows = np.arange(height, dtype=np.float32)[:, None]
     hills = 0.7 + 0.4 * smooth_noise(rng, shape_hw, (60, 40), 2)[..., None]
-    blend(canvas, np.clip(rows - ridge, 0, 1), hills * np.array(_jitter(rng, (0.35, 0.42, 0.33)), np.float32))
+    blend(
+        canvas,
+        np.clip(rows - ridge, 0, 1),
+        hills * np.array(_jitter(rng, (0.35, 0.42, 0.33)), np.float32),
+    )
     for _ in range(rng.integers(0, 7)):
-        paint_tree(rng, canvas, (rng.uniform(0, width), horizon + 3), height * rng.uniform(0.15, 0.4))
+        paint_tree(
+            rng, canvas, (rng.uniform(0, width), horizon + 3), height * rng.uniform(0.15, 0.4)
+        )
     canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.8, 2.2))
     ground = np.array(_jitter(rng, GROUNDS[rng.integers(len(GROUNDS))]), np.float32)
     grain = smooth_noise(rng, shape_hw, (60, 16), 3)[..., None]
@@ -223,7 +268,9 @@ def _room(rng: Generator, shape_hw: tuple[int, int]) -> np.ndarray:
     for _ in range(rng.integers(1, 4)):  # windows and pictures
         x, y = rng.uniform(0, 0.85) * width, rng.uniform(0.02, 0.35) * height
         across, down = rng.uniform(0.12, 0.3) * width, rng.uniform(0.18, 0.4) * height
-        blend(canvas, box_coverage(shape_hw, x, y, across, down), _jitter(rng, (0.3, 0.35, 0.4), 0.25))
+        blend(
+            canvas, box_coverage(shape_hw, x, y, across, down), _jitter(rng, (0.3, 0.35, 0.4), 0.25)
+        )
         inside = vertical_gradient(
             shape_hw,
             hsv_colour(rng.uniform(0, 360), 0.25, 0.9),
@@ -237,11 +284,15 @@ def _room(rng: Generator, shape_hw: tuple[int, int]) -> np.ndarray:
     floor = height * rng.uniform(0.72, 0.92)
     boards = 0.75 + 0.4 * smooth_noise(rng, shape_hw, (50, 4), 3)[..., None]
     tone = np.array(_jitter(rng, (0.28, 0.4, 0.52), 0.12), np.float32)
-    blend(canvas, box_coverage(shape_hw, -1, floor, width + 2, height), np.clip(tone * boards, 0, 1))
+    blend(
+        canvas, box_coverage(shape_hw, -1, floor, width + 2, height), np.clip(tone * boards, 0, 1)
+    )
     blend(canvas, box_coverage(shape_hw, -1, floor - 5, width + 2, 5), (0.85, 0.87, 0.88))
     for _ in range(rng.integers(1, 4)):  # furniture
         across, down = rng.uniform(0.15, 0.4) * width, rng.uniform(0.1, 0.3) * height
-        paint_box(rng, canvas, rng.uniform(-0.1, 0.9) * width, floor + 0.06 * height - down, across, down)
+        paint_box(
+            rng, canvas, rng.uniform(-0.1, 0.9) * width, floor + 0.06 * height - down, across, down
+        )
     return cv2.GaussianBlur(canvas.astype(np.float32), (0, 0), rng.uniform(0.8, 2.0))
 
 
@@ -253,16 +304,25 @@ def _street(rng: Generator, shape_hw: tuple[int, int]) -> np.ndarray:
     while x < width:
         across, roof = width * rng.uniform(0.14, 0.32), height * rng.uniform(0.05, 0.5)
         wall = np.array(
-            hsv_colour(rng.uniform(5, 50), rng.uniform(0.05, 0.45), rng.uniform(0.35, 0.8)), np.float32
+            hsv_colour(rng.uniform(5, 50), rng.uniform(0.05, 0.45), rng.uniform(0.35, 0.8)),
+            np.float32,
         )
         stains = 0.85 + 0.25 * smooth_noise(rng, shape_hw, (20, 20), 3)[..., None]
-        blend(canvas, box_coverage(shape_hw, x, roof, across, road - roof), np.clip(wall * stains, 0, 1))
+        blend(
+            canvas,
+            box_coverage(shape_hw, x, roof, across, road - roof),
+            np.clip(wall * stains, 0, 1),
+        )
         columns, storey = rng.integers(2, 5), height * rng.uniform(0.09, 0.14)
         for column in range(columns):
             for y in np.arange(roof + storey * 0.4, road - storey, storey):
                 pane = _jitter(rng, (0.4, 0.36, 0.32), 0.2)
                 left = x + across * (column + 0.25) / columns
-                blend(canvas, box_coverage(shape_hw, left, y, across * 0.5 / columns, storey * 0.55), pane)
+                blend(
+                    canvas,
+                    box_coverage(shape_hw, left, y, across * 0.5 / columns, storey * 0.55),
+                    pane,
+                )
         x += across
     grain = 0.8 + 0.3 * smooth_noise(rng, shape_hw, (80, 30), 2)[..., None]
     blend(canvas, box_coverage(shape_hw, -1, road, width + 2, height), grain * np.float32(0.42))
@@ -279,16 +339,26 @@ def _out_of_focus(rng: Generator, shape_hw: tuple[int, int]) -> np.ndarray:
     )
     for _ in range(3):
         patch = np.clip(smooth_noise(rng, shape_hw, (3, 4), 3) * 2 - 0.9, 0, 1)
-        blend(canvas, patch * 0.7, hsv_colour(hue + rng.uniform(-90, 90), 0.45, rng.uniform(0.3, 0.8)))
+        blend(
+            canvas, patch * 0.7, hsv_colour(hue + rng.uniform(-90, 90), 0.45, rng.uniform(0.3, 0.8))
+        )
     for _ in range(rng.integers(5, 20)):  # lights
         radius = height * rng.uniform(0.01, 0.035)
-        light = ellipse_coverage(shape_hw, (rng.uniform(0, width), rng.uniform(0, height)), (radius, radius))
-        blend(canvas, light * rng.uniform(0.15, 0.5), hsv_colour(rng.uniform(20, 60), rng.uniform(0, 0.4), 1))
+        light = ellipse_coverage(
+            shape_hw, (rng.uniform(0, width), rng.uniform(0, height)), (radius, radius)
+        )
+        blend(
+            canvas,
+            light * rng.uniform(0.15, 0.5),
+            hsv_colour(rng.uniform(20, 60), rng.uniform(0, 0.4), 1),
+        )
     return cv2.GaussianBlur(canvas, (0, 0), rng.uniform(2.0, 4.0))
 
 
 def paint_background(rng: Generator, shape_hw: tuple[int, int]) -> np.ndarray:
-    """Return a canvas with a landscape, a room, a street or something out of focus, without a balloon."""
+    """Return a canvas with a landscape, a room, a street or something out of focus, without a
+    balloon.
+    """
     kinds = (_outdoors, _room, _street, _out_of_focus)
     canvas = np.ascontiguousarray(
         kinds[rng.choice(4, p=[0.4, 0.25, 0.2, 0.15])](rng, shape_hw), dtype=np.float32
@@ -309,7 +379,9 @@ def paint_background(rng: Generator, shape_hw: tuple[int, int]) -> np.ndarray:
 
 
 def finish_photo(rng: Generator, canvas: np.ndarray) -> np.ndarray:
-    """Return the canvas as a uint8 BGR picture, with a lens's falloff and softness and a sensor's noise."""
+    """Return the canvas as a uint8 BGR picture, with a lens's falloff and softness and a sensor's
+    noise.
+    """
     height, width = canvas.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     falloff = 1 - rng.uniform(0.05, 0.25) * (x**2 + y**2) / 2

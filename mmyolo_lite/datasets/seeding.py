@@ -1,4 +1,6 @@
-"""Seed data-loading workers: new augmentations in every epoch and process, the same in every run."""
+"""Seed data-loading workers: new augmentations in every epoch and process, the same in every
+run.
+"""
 
 import os
 import random
@@ -16,17 +18,19 @@ from mmyolo_lite.registry import FUNCTIONS
 @ROOT_FUNCTIONS.register_module(force=True)
 @FUNCTIONS.register_module()
 def yolov5_worker_init(worker_id: int, rank: int | None = None, **unused: object) -> None:
-    """Seed numpy, random and torch of one worker, and keep it on one thread. Source: spec data.md 8.7.
+    """Seed numpy, random and torch of one worker, and keep it on one thread. Source: spec data.md
+    8.7.
 
-    mmengine's own function seeds from the global seed alone, so that workers which start anew each epoch
-    repeat the same augmentations in every epoch. The seed here is the one that PyTorch draws for each worker
-    and epoch from the global seed, mixed with the rank, because all ranks share the global seed.
+    mmengine's own function seeds from the global seed alone, so that workers which start anew each
+    epoch repeat the same augmentations in every epoch. The seed here is the one that PyTorch draws
+    for each worker and epoch from the global seed, mixed with the rank, because all ranks share the
+    global seed.
 
     Args:
         worker_id: number of the worker, from 0; used where PyTorch tells no worker seed.
         rank: number of the training process; by default the environment variable RANK, or 0.
-        unused: further arguments of mmengine's function (``num_workers``, ``seed`` ...), accepted, so that
-            this one can stand in its place.
+        unused: further arguments of mmengine's function (``num_workers``, ``seed`` ...), accepted,
+            so that this one can stand in its place.
     """
     info = get_worker_info()
     base = info.seed if info is not None else torch.initial_seed() + worker_id
@@ -36,7 +40,8 @@ def yolov5_worker_init(worker_id: int, rank: int | None = None, **unused: object
     np.random.seed(words[0])
     random.seed(int(words[1]))
     torch.manual_seed(int(words[2]))
-    # A worker started by `spawn` inherits neither setting, and threads of many workers only fight for cores.
+    # A worker started by `spawn` inherits neither setting, and threads of many workers only fight
+    # for cores.
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 

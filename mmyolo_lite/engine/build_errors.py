@@ -1,4 +1,6 @@
-"""Turn what mmengine's registries raise for a mistake in a config into one message that names place and remedy."""
+"""Turn what mmengine's registries raise for a mistake in a config into one message that names place
+and remedy.
+"""
 
 import difflib
 import re
@@ -14,7 +16,9 @@ from mmyolo_lite.engine.checks import accepted_fields, typed_nodes
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.registry import ALIAS_SCOPE, SCOPE
 
-_UNKNOWN_TYPE = re.compile(r'(?P<kind>\S+) is not in the (?P<scope>\S+)::(?P<registry>.+?) registry')
+_UNKNOWN_TYPE = re.compile(
+    r'(?P<kind>\S+) is not in the (?P<scope>\S+)::(?P<registry>.+?) registry'
+)
 _UNKNOWN_FIELD = re.compile(r"got an unexpected keyword argument '(?P<field>\w+)'")
 _MISSING_FIELD = re.compile(r'missing \d+ required .*arguments?: (?P<fields>.+)')
 
@@ -24,8 +28,9 @@ def config_errors(config: Any) -> Iterator[None]:
     """Run a block that builds components from `config`.
 
     Raises:
-        ConfigError: in place of mmengine's ``KeyError`` for a type that nobody registered or a missing ``type``, and
-            of Python's ``TypeError`` for a field that a class does not take. Other errors pass unchanged.
+        ConfigError: in place of mmengine's ``KeyError`` for a type that nobody registered or a
+            missing ``type``, and of Python's ``TypeError`` for a field that a class does not take.
+            Other errors pass unchanged.
     """
     try:
         yield
@@ -47,9 +52,13 @@ def _explain_key_error(error: KeyError, config: Any) -> str | None:
     if match:
         kind = match['kind']
         similar = similar_names(kind, match['registry'])
-        hint = f'Did you mean {" or ".join(map(repr, similar))}?' if similar else (
-            'If it is a class of yours, name its module in custom_imports.')
-        return f'Config: {_places(config, kind)} is unknown to the registry of {match["registry"]}s. {hint}'
+        hint = (
+            f'Did you mean {" or ".join(map(repr, similar))}?'
+            if similar
+            else ('If it is a class of yours, name its module in custom_imports.')
+        )
+        place = _places(config, kind)
+        return f'Config: {place} is unknown to the registry of {match["registry"]}s. {hint}'
     if 'must contain the key "type"' in text:
         return f'Config: a component has no "type": {" ".join(text.split())[:300]}'
     return None
@@ -64,7 +73,11 @@ def _explain_type_error(error: TypeError, config: Any) -> str | None:
     if unknown:
         accepted = accepted_fields(component) or set()
         similar = difflib.get_close_matches(unknown['field'], accepted, n=1)
-        hint = f'Did you mean {similar[0]!r}?' if similar else f'It takes {", ".join(sorted(accepted))}.'
+        hint = (
+            f'Did you mean {similar[0]!r}?'
+            if similar
+            else f'It takes {", ".join(sorted(accepted))}.'
+        )
         return f'Config: {_places(config, name)} has no field {unknown["field"]!r}. {hint}'
     if missing:
         return f'Config: {_places(config, name)} needs the field {missing["fields"]}.'
@@ -72,7 +85,9 @@ def _explain_type_error(error: TypeError, config: Any) -> str | None:
 
 
 def _component_being_built(trace: TracebackType | None) -> Any:
-    """Return what a registry was calling when the call itself failed, None when the error comes from elsewhere."""
+    """Return what a registry was calling when the call itself failed, None when the error comes
+    from elsewhere.
+    """
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is None or trace.tb_frame.f_code.co_name != 'build_from_cfg':
@@ -81,16 +96,21 @@ def _component_being_built(trace: TracebackType | None) -> Any:
 
 
 def _places(config: Any, kind: str) -> str:
-    """Return ``'<path>.type = <kind>'`` for the first place in `config` with this type, or the type alone."""
+    """Return ``'<path>.type = <kind>'`` for the first place in `config` with this type, or the type
+    alone.
+    """
     for path, node in typed_nodes(dict(config), ''):
-        name = node['type'] if isinstance(node['type'], str) else getattr(node['type'], '__name__', '')
+        name = (
+            node['type'] if isinstance(node['type'], str) else getattr(node['type'], '__name__', '')
+        )
         if name == kind or name.rpartition('.')[2] == kind:
             return f'{path}.type = {name!r}'
     return f'the type {kind!r}'
 
 
 def similar_names(kind: str, registry_name: str, count: int = 2) -> list[str]:
-    """Return registered names like `kind`, written as a config of our scope has to write them, the nearest first.
+    """Return registered names like `kind`, written as a config of our scope has to write them, the
+    nearest first.
 
     Args:
         kind: a type in a config, maybe with a scope.
@@ -110,6 +130,11 @@ def similar_names(kind: str, registry_name: str, count: int = 2) -> list[str]:
     if wanted in nearest:
         nearest = [wanted]
     # in the scope the user wrote first, then ours, then any other
-    ranked = [sorted(choices[name], key=lambda full: (full.rpartition('.')[0] != scope, full.count('.'), full))[0]
-              for name in nearest]
+    ranked = [
+        sorted(
+            choices[name],
+            key=lambda full: (full.rpartition('.')[0] != scope, full.count('.'), full),
+        )[0]
+        for name in nearest
+    ]
     return [name for name in ranked if name != kind]

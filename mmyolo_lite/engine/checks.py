@@ -1,4 +1,6 @@
-"""What can be known to be wrong before any data is read: misspelt fields and numbers of classes that disagree."""
+"""What can be known to be wrong before any data is read: misspelt fields and numbers of classes
+that disagree.
+"""
 
 import difflib
 import importlib
@@ -9,7 +11,15 @@ from typing import Any
 from mmyolo_lite import registry
 from mmyolo_lite.errors import ConfigError
 
-_PACKAGES = ('models', 'datasets', 'datasets.transforms', 'engine', 'engine.hooks', 'evaluation', 'visualization')
+_PACKAGES = (
+    'models',
+    'datasets',
+    'datasets.transforms',
+    'engine',
+    'engine.hooks',
+    'evaluation',
+    'visualization',
+)
 # read by mmengine's registries and runner before the constructor is called
 _RESERVED = {'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg'}
 
@@ -18,7 +28,8 @@ def check_config(config: Any) -> None:
     """Check a config.
 
     Raises:
-        ConfigError: a class of this package gets a field that it does not know, or numbers of classes disagree.
+        ConfigError: a class of this package gets a field that it does not know, or numbers of
+            classes disagree.
     """
     known = _our_components()
     for path, node in typed_nodes(dict(config), ''):
@@ -34,20 +45,26 @@ def _our_components() -> dict[str, Any]:
     """Return every component of this package by its name in configs."""
     for package in _PACKAGES:
         importlib.import_module(f'mmyolo_lite.{package}')
-    tables = [value.module_dict for value in vars(registry).values() if isinstance(value, registry.Registry)]
+    tables = [
+        value.module_dict
+        for value in vars(registry).values()
+        if isinstance(value, registry.Registry)
+    ]
     return {name: component for table in tables for name, component in table.items()}
 
 
-def _own_name(kind: Any) -> str | None:
-    """Return the name of a type in our scope, None for types of other packages."""
+def _own_name(kind: Any) -> str:
+    """Return the name of a type in our scope, '' for types of other packages."""
     if not isinstance(kind, str):
-        return getattr(kind, '__name__', None)
+        return getattr(kind, '__name__', '')
     scope, _, name = kind.rpartition('.')
-    return name if scope in ('', registry.SCOPE, registry.ALIAS_SCOPE) else None
+    return name if scope in ('', registry.SCOPE, registry.ALIAS_SCOPE) else ''
 
 
 def typed_nodes(node: Any, path: str) -> Iterator[tuple[str, dict]]:
-    """Yield each dict that has a type, with its dotted path; those with a scope of their own are left out."""
+    """Yield each dict that has a type, with its dotted path; those with a scope of their own are
+    left out.
+    """
     if isinstance(node, dict):
         if 'type' in node and '_scope_' not in node:
             yield path, node
@@ -59,7 +76,9 @@ def typed_nodes(node: Any, path: str) -> Iterator[tuple[str, dict]]:
 
 
 def accepted_fields(component: Any) -> set[str] | None:
-    """Return the names that a constructor or function takes, following ``**kwargs`` up the parents; None is any."""
+    """Return the names that a constructor or function takes, following ``**kwargs`` up the parents;
+    None is any.
+    """
     callables = [component]
     if inspect.isclass(component):
         callables = [vars(cls)['__init__'] for cls in component.__mro__ if '__init__' in vars(cls)]
@@ -78,8 +97,14 @@ def _check_fields(path: str, node: dict, component: Any) -> None:
         return
     for field in set(node) - accepted - _RESERVED:
         similar = difflib.get_close_matches(field, accepted, n=1)
-        hint = f'Did you mean {similar[0]!r}?' if similar else f'It takes {", ".join(sorted(accepted))}.'
-        raise ConfigError(f'Config: {path}.{field} is unknown: {node["type"]} has no field {field!r}. {hint}')
+        hint = (
+            f'Did you mean {similar[0]!r}?'
+            if similar
+            else f'It takes {", ".join(sorted(accepted))}.'
+        )
+        raise ConfigError(
+            f'Config: {path}.{field} is unknown: {node["type"]} has no field {field!r}. {hint}'
+        )
 
 
 def _datasets(config: Any) -> Iterator[tuple[str, dict]]:
@@ -103,12 +128,17 @@ def _check_num_classes(config: Any, known: dict[str, Any]) -> None:
             component = known.get(_own_name(dataset.get('type')))
             classes = getattr(component, 'METAINFO', {}).get('classes')
         if isinstance(classes, str):
-            raise ConfigError(f'{path}.metainfo.classes is the string {classes!r}, not a tuple of names. '
-                              f"Write classes=({classes!r}, ) with the comma.")
+            raise ConfigError(
+                f'{path}.metainfo.classes is the string {classes!r}, not a tuple of names. '
+                f'Write classes=({classes!r}, ) with the comma.'
+            )
         if classes is not None and len(classes) != num_classes:
             raise ConfigError(
-                f'model.bbox_head.head_module.num_classes is {num_classes}, but {path}.metainfo.classes has '
-                f'{len(classes)}: {_few(classes)}. Set num_classes to {len(classes)}, or the classes of the data set.')
+                f'model.bbox_head.head_module.num_classes is {num_classes}, but '
+                f'{path}.metainfo.classes has '
+                f'{len(classes)}: {_few(classes)}. Set num_classes to {len(classes)}, or the '
+                'classes of the data set.'
+            )
 
 
 def _few(names: Sequence[str], limit: int = 5) -> str:
@@ -124,22 +154,38 @@ def _check_mask_overlap(config: Any) -> None:
     for path, step in typed_nodes(config.get('train_dataloader') or {}, 'train_dataloader'):
         if _own_name(step['type']) == 'Polygon2Mask' and step.get('mask_overlap', True) != expected:
             raise ConfigError(
-                f'{path}.mask_overlap is {step.get("mask_overlap", True)}, but model.bbox_head.mask_overlap is '
-                f'{expected}. Give both the same value.')
+                f'{path}.mask_overlap is {step.get("mask_overlap", True)}, but '
+                'model.bbox_head.mask_overlap is '
+                f'{expected}. Give both the same value.'
+            )
 
 
 def _check_input_sizes(config: Any) -> None:
-    """Check that letterboxed images of fixed size fit the strides; other sizes show at the first batch."""
-    divisor = max(config.get('model', {}).get('bbox_head', {}).get('head_module', {}).get('featmap_strides', [32]))
+    """Check that letterboxed images of fixed size fit the strides; other sizes show at the first
+    batch.
+    """
+    divisor = max(
+        config.get('model', {})
+        .get('bbox_head', {})
+        .get('head_module', {})
+        .get('featmap_strides', [32])
+    )
     for path, dataset in _datasets(config):
         if dataset.get('batch_shapes_cfg'):
             continue
         for index, step in enumerate(dataset.get('pipeline') or ()):
             scale = step.get('scale')
-            if _own_name(step.get('type')) != 'LetterResize' or step.get('use_mini_pad') or scale is None:
+            if (
+                _own_name(step.get('type')) != 'LetterResize'
+                or step.get('use_mini_pad')
+                or scale is None
+            ):
                 continue
             sides = (scale, scale) if isinstance(scale, int) else tuple(scale)
             if any(side % divisor for side in sides):
                 nearest = tuple(max(round(side / divisor), 1) * divisor for side in sides)
-                raise ConfigError(f'{path}.pipeline[{index}].scale is {sides}, but width and height of the network '
-                                  f'input must be multiples of {divisor}. The nearest is {nearest}.')
+                raise ConfigError(
+                    f'{path}.pipeline[{index}].scale is {sides}, but width and height of the '
+                    'network '
+                    f'input must be multiples of {divisor}. The nearest is {nearest}.'
+                )

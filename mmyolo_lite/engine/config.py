@@ -26,8 +26,19 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
         raise ConfigError(f'Config not found: {path}. {_similar_configs(Path(path))}')
     try:
         config = Config.fromfile(str(path))
-    except (OSError, SyntaxError, NameError, AttributeError, KeyError, TypeError, ValueError, ImportError) as error:
-        raise ConfigError(f'Config {path} does not load: {type(error).__name__}: {error}') from error
+    except (
+        OSError,
+        SyntaxError,
+        NameError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        ImportError,
+    ) as error:
+        raise ConfigError(
+            f'Config {path} does not load: {type(error).__name__}: {error}'
+        ) from error
     if options:
         try:
             config.merge_from_dict(options)
@@ -37,9 +48,15 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
 
 
 def _similar_configs(path: Path) -> str:
-    known = {found.name: found for found in (*Path('configs').rglob('*.py'), *path.parent.glob('*.py'))}
+    known = {
+        found.name: found for found in (*Path('configs').rglob('*.py'), *path.parent.glob('*.py'))
+    }
     similar = difflib.get_close_matches(path.name, known, n=1, cutoff=0.5)
-    return f'Did you mean {known[similar[0]]}?' if similar else 'Check the path; it is relative to the current folder.'
+    return (
+        f'Did you mean {known[similar[0]]}?'
+        if similar
+        else 'Check the path; it is relative to the current folder.'
+    )
 
 
 def set_work_dir(config: Config, work_dir: str | None, config_path: str) -> None:
@@ -59,10 +76,15 @@ def set_launcher(config: Config, launcher: str, local_rank: int = 0) -> None:
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     config.launcher = launcher
     if launcher != 'none' and not torch.cuda.is_available():
-        config.setdefault('env_cfg', ConfigDict()).setdefault('dist_cfg', ConfigDict()).backend = 'gloo'
+        config.setdefault('env_cfg', ConfigDict()).setdefault(
+            'dist_cfg', ConfigDict()
+        ).backend = 'gloo'
         config.model_wrapper_cfg = {
-            'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False,
-            'find_unused_parameters': config.get('find_unused_parameters', False)}
+            'type': 'MMDistributedDataParallel',
+            'device_ids': None,
+            'broadcast_buffers': False,
+            'find_unused_parameters': config.get('find_unused_parameters', False),
+        }
 
 
 def enable_amp(config: Config) -> None:
@@ -73,13 +95,17 @@ def enable_amp(config: Config) -> None:
     """
     kind = config.optim_wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ConfigError(f'--amp needs optim_wrapper.type OptimWrapper, but the config has {kind!r}.')
+        raise ConfigError(
+            f'--amp needs optim_wrapper.type OptimWrapper, but the config has {kind!r}.'
+        )
     config.optim_wrapper.type = 'AmpOptimWrapper'
     config.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def set_resume(config: Config, resume: str | None) -> None:
-    """Continue a run: ``'auto'`` takes the newest checkpoint of the work dir, a path takes that file."""
+    """Continue a run: ``'auto'`` takes the newest checkpoint of the work dir, a path takes that
+    file.
+    """
     if resume == 'auto':
         config.resume = True
         config.load_from = None
@@ -89,15 +115,18 @@ def set_resume(config: Config, resume: str | None) -> None:
 
 
 def enable_drawing(config: Config, show_dir: str | None, show: bool, wait_time: float) -> None:
-    """Have test draw ground truth beside prediction; instance-segmentation configs draw true masks too.
+    """Have test draw ground truth beside prediction; instance-segmentation configs draw true masks
+    too.
 
     Raises:
         ConfigError: the config has no visualization hook.
     """
     hook = config.get('default_hooks', {}).get('visualization')
     if hook is None:
-        raise ConfigError('--show and --show-dir need default_hooks.visualization, such as '
-                          'dict(type="mmdet.DetVisualizationHook").')
+        raise ConfigError(
+            '--show and --show-dir need default_hooks.visualization, such as '
+            'dict(type="mmdet.DetVisualizationHook").'
+        )
     hook.update(draw=True, show=show, wait_time=wait_time, interval=1)
     if show_dir is not None:
         hook.test_out_dir = show_dir
@@ -108,8 +137,14 @@ def enable_drawing(config: Config, show_dir: str | None, show: bool, wait_time: 
 
 
 def set_results(config: Config, json_prefix: str | None, out: str | None) -> None:
-    """Have test write COCO results to files with this prefix, and all predictions to the pickle file `out`."""
-    metrics = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
+    """Have test write COCO results to files with this prefix, and all predictions to the pickle
+    file `out`.
+    """
+    metrics = (
+        config.test_evaluator
+        if isinstance(config.test_evaluator, list)
+        else [config.test_evaluator]
+    )
     if json_prefix is not None:
         metrics[0].outfile_prefix = json_prefix
     if out is not None:
@@ -129,10 +164,14 @@ def enable_tta(config: Config) -> None:
         ConfigError: the config has none, or the model predicts masks.
     """
     if 'tta_model' not in config or 'tta_pipeline' not in config:
-        raise ConfigError('--tta needs tta_model and tta_pipeline in the config. '
-                          "Add '../_base_/det_p5_tta.py' to its _base_.")
+        raise ConfigError(
+            '--tta needs tta_model and tta_pipeline in the config. '
+            "Add '../_base_/det_p5_tta.py' to its _base_."
+        )
     if has_masks(config):
-        raise ConfigError('--tta serves boxes only, and this model predicts masks. Test without --tta.')
+        raise ConfigError(
+            '--tta serves boxes only, and this model predicts masks. Test without --tta.'
+        )
     dataset = config.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset

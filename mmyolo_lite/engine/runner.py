@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -23,7 +24,7 @@ def build_runner(config: Config) -> Runner:
         ConfigError: a field or a type that nobody knows.
     """
     check_config(config)
-    if not torch.accelerator.is_available():
+    if get_device() == 'cpu':
         for loader in filter(None, map(config.get, LOADERS)):
             loader.pop('pin_memory', None)  # PyTorch warns of it at every epoch
     _join_processes(config.get('launcher', 'none'))
@@ -39,10 +40,12 @@ def _join_processes(launcher: str) -> None:
     Raises:
         ConfigError: a launcher that needs GPUs.
     """
-    if launcher == 'none' or torch.accelerator.is_available() or torch.distributed.is_initialized():
+    if launcher == 'none' or get_device() != 'cpu' or torch.distributed.is_initialized():
         return
     if launcher != 'pytorch':
-        raise ConfigError(f'--launcher {launcher} needs GPUs, and there are none. On CPUs use --launcher pytorch.')
+        raise ConfigError(
+            f'--launcher {launcher} needs GPUs, and there are none. On CPUs use --launcher pytorch.'
+        )
     torch.distributed.init_process_group('gloo')
 
 

@@ -12,7 +12,16 @@ from mmyolo_lite.models.necks.pafpn import YOLOv5PAFPN
 from mmyolo_lite.models.preprocessor import YOLOv5DetDataPreprocessor, YOLOXBatchSyncRandomResize
 
 __all__ = [
-    'ExpMomentumEMA', 'IoULoss', 'YOLODetector', 'YOLOXBatchSyncRandomResize', 'YOLOv5BBoxCoder', 'YOLOv5CSPDarknet',
-    'YOLOv5DetDataPreprocessor', 'YOLOv5Head', 'YOLOv5HeadModule', 'YOLOv5InsHead', 'YOLOv5InsHeadModule',
-    'YOLOv5PAFPN'
+    'ExpMomentumEMA',
+    'IoULoss',
+    'YOLODetector',
+    'YOLOXBatchSyncRandomResize',
+    'YOLOv5BBoxCoder',
+    'YOLOv5CSPDarknet',
+    'YOLOv5DetDataPreprocessor',
+    'YOLOv5Head',
+    'YOLOv5HeadModule',
+    'YOLOv5InsHead',
+    'YOLOv5InsHeadModule',
+    'YOLOv5PAFPN',
 ]

@@ -36,8 +36,14 @@ def make_round(x: int, deepen_factor: float = 1.0) -> int:
     return max(round(x * deepen_factor), 1) if x > 1 else x
 
 
-def conv_unit(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1,
-              padding: int | None = None, **cfg: Any) -> ConvModule:
+def conv_unit(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int = 1,
+    padding: int | None = None,
+    **cfg: Any,
+) -> ConvModule:
     """Build convolution (no bias) + norm + activation; padding defaults to ``kernel_size // 2``.
 
     `cfg` holds ``norm_cfg`` and ``act_cfg``; both default to YOLOv5's.
@@ -47,10 +53,16 @@ def conv_unit(in_channels: int, out_channels: int, kernel_size: int, stride: int
     return ConvModule(in_channels, out_channels, kernel_size, stride=stride, padding=padding, **cfg)
 
 
-def csp_layer(in_channels: int, out_channels: int, num_blocks: int, add_identity: bool, **cfg: Any) -> CSPLayer:
-    """Build a cross-stage-partial layer (https://arxiv.org/abs/1911.11929) of `num_blocks` bottlenecks."""
+def csp_layer(
+    in_channels: int, out_channels: int, num_blocks: int, add_identity: bool, **cfg: Any
+) -> CSPLayer:
+    """Build a cross-stage-partial layer (https://arxiv.org/abs/1911.11929) of `num_blocks`
+    bottlenecks.
+    """
     cfg = {'norm_cfg': NORM_CFG, 'act_cfg': ACT_CFG, **cfg}
-    return CSPLayer(in_channels, out_channels, num_blocks=num_blocks, add_identity=add_identity, **cfg)
+    return CSPLayer(
+        in_channels, out_channels, num_blocks=num_blocks, add_identity=add_identity, **cfg
+    )
 
 
 class SPPFBottleneck(BaseModule):
@@ -66,7 +78,9 @@ class SPPFBottleneck(BaseModule):
         (B, in_channels, H, W) -> (B, out_channels, H, W)
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 5, **cfg: Any) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 5, **cfg: Any
+    ) -> None:
         super().__init__()
         hidden = in_channels // 2
         self.conv1 = conv_unit(in_channels, hidden, 1, **cfg)
@@ -74,6 +88,7 @@ class SPPFBottleneck(BaseModule):
         self.conv2 = conv_unit(4 * hidden, out_channels, 1, **cfg)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pool; for shapes see the class."""
         maps = [self.conv1(x)]
         for _ in range(3):
             maps.append(self.poolings(maps[-1]))
@@ -81,7 +96,9 @@ class SPPFBottleneck(BaseModule):
 
 
 def reset_convolutions(module: nn.Module) -> None:
-    """Give every convolution PyTorch's own default weights (Kaiming uniform, a = sqrt 5; spec: model.md 7)."""
+    """Give every convolution PyTorch's own default weights (Kaiming uniform, a = sqrt 5; spec:
+    model.md 7).
+    """
     for child in module.modules():
         if isinstance(child, nn.Conv2d):
             child.reset_parameters()
@@ -90,5 +107,7 @@ def reset_convolutions(module: nn.Module) -> None:
 def freeze(module: nn.Module) -> None:
     """Stop training `module`: no gradients, batch norms in eval mode."""
     for child in module.modules():
-        child.training = False  # not eval(): a module may freeze itself whenever its mode is switched
+        child.training = (
+            False  # not eval(): a module may freeze itself whenever its mode is switched
+        )
     module.requires_grad_(False)

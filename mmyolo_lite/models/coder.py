@@ -10,7 +10,8 @@ from mmyolo_lite.registry import TASK_UTILS
 
 @TASK_UTILS.register_module()
 class YOLOv5BBoxCoder(BaseBBoxCoder):
-    """YOLOv5's box code: centres within one stride of the prior's, sizes from 0 to 4 times the prior's.
+    """YOLOv5's box code: centres within one stride of the prior's, sizes from 0 to 4 times the
+    prior's.
 
     Law: ``decode(priors, encode(priors, boxes, stride), stride) == boxes`` on the open range.
     """
@@ -44,5 +45,5 @@ class YOLOv5BBoxCoder(BaseBBoxCoder):
         step = torch.as_tensor(stride, dtype=prior.dtype, device=prior.device)[..., None]
         activated = 2 * pred_bboxes.sigmoid()
         centre = prior[..., :2] + (activated[..., :2] - 1) * step
-        size = prior[..., 2:] * activated[..., 2:]**2
+        size = prior[..., 2:] * activated[..., 2:] ** 2
         return cxcywh_to_xyxy(torch.cat((centre, size), dim=-1))

@@ -15,8 +15,8 @@ from mmyolo_lite.registry import MODELS
 class ExpMomentumEMA(BaseAveragedModel):
     """Exponential moving average whose momentum starts near 1 and falls to `momentum`.
 
-    After k updates ``m = (1 - momentum) * exp(-(1 + k) / gamma) + momentum`` and ``average += m * (source - average)``;
-    the first update copies.
+    After k updates ``m = (1 - momentum) * exp(-(1 + k) / gamma) + momentum`` and ``average += m *
+    (source - average)``; the first update copies.
 
     Args:
         model: the source.
@@ -24,14 +24,23 @@ class ExpMomentumEMA(BaseAveragedModel):
         gamma: updates over which the momentum falls, > 0.
         interval: average at every such update.
         device: where the average lives; None is the model's.
-        update_buffers: average floating-point buffers too, and leave integer ones at their first values. Otherwise
-            buffers are copied at every update.
+        update_buffers: average floating-point buffers too, and leave integer ones at their first
+            values. Otherwise buffers are copied at every update.
     """
 
-    def __init__(self, model: nn.Module, momentum: float = 0.0002, gamma: int = 2000, interval: int = 1,
-                 device: torch.device | None = None, update_buffers: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        momentum: float = 0.0002,
+        gamma: int = 2000,
+        interval: int = 1,
+        device: torch.device | None = None,
+        update_buffers: bool = False,
+    ) -> None:
         if gamma <= 0 or not 0 < momentum < 1:
-            raise ConfigError(f'ExpMomentumEMA: momentum {momentum} must lie in (0, 1) and gamma {gamma} above 0.')
+            raise ConfigError(
+                f'ExpMomentumEMA: momentum {momentum} must lie in (0, 1) and gamma {gamma} above 0.'
+            )
         super().__init__(model, interval, device, update_buffers)
         self.momentum, self.gamma = momentum, gamma
 
@@ -59,7 +68,18 @@ class ExpMomentumEMA(BaseAveragedModel):
                     buffer.copy_(source[name])
         self.steps += 1
 
-    def _pairs(self, source: dict[str, Tensor], only_float: bool) -> tuple[list[Tensor], list[Tensor]]:
-        averaged = chain(self.module.named_parameters(), self.module.named_buffers() if self.update_buffers else ())
-        chosen = {name: value.data for name, value in averaged if not only_float or value.is_floating_point()}
-        return list(chosen.values()), [source[name].data.to(value.device) for name, value in chosen.items()]
+    def _pairs(
+        self, source: dict[str, Tensor], only_float: bool
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        averaged = chain(
+            self.module.named_parameters(),
+            self.module.named_buffers() if self.update_buffers else (),
+        )
+        chosen = {
+            name: value.data
+            for name, value in averaged
+            if not only_float or value.is_floating_point()
+        }
+        return list(chosen.values()), [
+            source[name].data.to(value.device) for name, value in chosen.items()
+        ]

@@ -28,18 +28,36 @@ class IoULoss(nn.Module):
         ConfigError: an unknown mode, format or reduction.
     """
 
-    def __init__(self, iou_mode: str, bbox_format: str = 'xywh', eps: float = 1e-7, reduction: str = 'mean',
-                 loss_weight: float = 1.0, return_iou: bool = True) -> None:
+    def __init__(
+        self,
+        iou_mode: str,
+        bbox_format: str = 'xywh',
+        eps: float = 1e-7,
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+        return_iou: bool = True,
+    ) -> None:
         super().__init__()
-        for name, value, known in (('iou_mode', iou_mode, IOU_MODES), ('bbox_format', bbox_format, ('xywh', 'xyxy')),
-                                   ('reduction', reduction, ('mean', 'sum', 'none'))):
+        for name, value, known in (
+            ('iou_mode', iou_mode, IOU_MODES),
+            ('bbox_format', bbox_format, ('xywh', 'xyxy')),
+            ('reduction', reduction, ('mean', 'sum', 'none')),
+        ):
             if value not in known:
-                raise ConfigError(f'IoULoss: {name} is {value!r}; choose one of {", ".join(known)}.')
+                raise ConfigError(
+                    f'IoULoss: {name} is {value!r}; choose one of {", ".join(known)}.'
+                )
         self.iou_mode, self.bbox_format, self.eps = iou_mode, bbox_format, eps
         self.reduction, self.loss_weight, self.return_iou = reduction, loss_weight, return_iou
 
-    def forward(self, pred: Tensor, target: Tensor, weight: Tensor | None = None, avg_factor: float | None = None,
-                reduction_override: str | None = None) -> Any:
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+    ) -> Any:
         """Return the loss, and with `return_iou` the pair (loss, values).
 
         Args:

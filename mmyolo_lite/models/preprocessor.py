@@ -23,24 +23,34 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
     """Prepare batches; in training give the targets in the model's one form.
 
     Args:
-        args: those of mmdet's ``DetDataPreprocessor``; mean and std are in the channel order after conversion.
+        args: those of mmdet's ``DetDataPreprocessor``; mean and std are in the channel order after
+            conversion.
         non_blocking: copy to the device asynchronously.
         batch_augments: configs of augmentations of whole batches, for training.
         kwargs: likewise.
     """
 
-    def __init__(self, *args: Any, non_blocking: bool | None = True, batch_augments: Sequence[dict] | None = None,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        non_blocking: bool | None = True,
+        batch_augments: Sequence[dict] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, non_blocking=non_blocking, **kwargs)
-        # built here, in our own scope: mmdet would look for them in its own when no default scope is set
-        self.batch_augments = None if batch_augments is None else nn.ModuleList(map(MODELS.build, batch_augments))
+        # built here, in our own scope: mmdet would look for them in its own when no default scope
+        # is set
+        self.batch_augments = (
+            None if batch_augments is None else nn.ModuleList(map(MODELS.build, batch_augments))
+        )
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Return ``inputs`` (B, 3, H, W) float32 and ``data_samples``.
 
         Args:
-            data: from the collate function: ``inputs``, uint8 BGR, (B, 3, H, W) or a list of (3, H_i, W_i), and
-                ``data_samples``, a dict with ``bboxes_labels`` (N, 6) and maybe ``masks``, or a list of samples.
+            data: from the collate function: ``inputs``, uint8 BGR, (B, 3, H, W) or a list of (3,
+                H_i, W_i), and ``data_samples``, a dict with ``bboxes_labels`` (N, 6) and maybe
+                ``masks``, or a list of samples.
             training: give targets as the dict of :func:`mmyolo_lite.models.targets.pack_samples`.
         """
         if not training:
@@ -49,11 +59,18 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
             data = self.cast_data(data)
             inputs, samples = self._convert(data['inputs']), dict(data['data_samples'])
         else:
-            data = super().forward(data, training=False)  # in training mmdet would augment the samples' list
-            inputs, samples = data['inputs'], pack_samples(data['data_samples'], data['inputs'].device)
+            data = super().forward(
+                data, training=False
+            )  # in training mmdet would augment the samples' list
+            inputs, samples = (
+                data['inputs'],
+                pack_samples(data['data_samples'], data['inputs'].device),
+            )
         for augment in self.batch_augments or ():
             inputs, samples = augment(inputs, samples)
-        samples['img_metas'] = [{'batch_input_shape': tuple(inputs.shape[-2:])} for _ in range(len(inputs))]
+        samples['img_metas'] = [
+            {'batch_input_shape': tuple(inputs.shape[-2:])} for _ in range(len(inputs))
+        ]
         return {'inputs': inputs, 'data_samples': samples}
 
     def _convert(self, inputs: Tensor) -> Tensor:
@@ -67,7 +84,8 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
 
 @MODELS.register_module()
 class YOLOXBatchSyncRandomResize(nn.Module):
-    """Multi-scale training: resize whole batches, a new size every few iterations, the same on all processes.
+    """Multi-scale training: resize whole batches, a new size every few iterations, the same on all
+    processes.
 
     Args:
         random_size_range: smallest and largest height in pixels.
@@ -75,18 +93,24 @@ class YOLOXBatchSyncRandomResize(nn.Module):
         size_divisor: sizes are multiples of it.
     """
 
-    def __init__(self, random_size_range: tuple[int, int], interval: int = 10, size_divisor: int = 32) -> None:
+    def __init__(
+        self, random_size_range: tuple[int, int], interval: int = 10, size_divisor: int = 32
+    ) -> None:
         super().__init__()
         self._units = tuple(round(size / size_divisor) for size in random_size_range)
         if not 0 < self._units[0] <= self._units[1]:
-            raise ConfigError(f'YOLOXBatchSyncRandomResize.random_size_range is {random_size_range}; give the smallest '
-                              f'and the largest height, at least {size_divisor} pixels.')
+            raise ConfigError(
+                f'YOLOXBatchSyncRandomResize.random_size_range is {random_size_range}; give the '
+                'smallest '
+                f'and the largest height, at least {size_divisor} pixels.'
+            )
         self._interval = interval
         self._size_divisor = size_divisor
         self._target_hw: tuple[int, int] | None = None
 
     def forward(self, inputs: Tensor, data_samples: dict) -> tuple[Tensor, dict]:
-        """Resize (B, 3, H, W) to the current size, scale the boxes likewise, and maybe draw the next size.
+        """Resize (B, 3, H, W) to the current size, scale the boxes likewise, and maybe draw the
+        next size.
 
         Masks keep their size; the mask loss resamples them.
         """
@@ -96,8 +120,14 @@ class YOLOXBatchSyncRandomResize(nn.Module):
         if (height, width) != self._target_hw:
             inputs = F.interpolate(inputs, self._target_hw, mode='bilinear', align_corners=False)
             scale_x, scale_y = self._target_hw[1] / width, self._target_hw[0] / height
-            scale = data_samples['bboxes_labels'].new_tensor((1, 1, scale_x, scale_y, scale_x, scale_y))
-            tables = {name: data_samples[name] * scale for name in ('bboxes_labels', 'ignored') if name in data_samples}
+            scale = data_samples['bboxes_labels'].new_tensor(
+                (1, 1, scale_x, scale_y, scale_x, scale_y)
+            )
+            tables = {
+                name: data_samples[name] * scale
+                for name in ('bboxes_labels', 'ignored')
+                if name in data_samples
+            }
             data_samples = {**data_samples, **tables}
         if (MessageHub.get_current_instance().get_info('iter') + 1) % self._interval == 0:
             self._target_hw = self._draw(aspect_ratio, inputs.device)
@@ -107,6 +137,8 @@ class YOLOXBatchSyncRandomResize(nn.Module):
         size = torch.zeros(2, dtype=torch.long, device=device)
         if get_dist_info()[0] == 0:
             units = int(torch.randint(self._units[0], self._units[1] + 1, ()))
-            size = torch.tensor((units, int(units * aspect_ratio)), device=device) * self._size_divisor
+            size = (
+                torch.tensor((units, int(units * aspect_ratio)), device=device) * self._size_divisor
+            )
         broadcast(size, 0)
         return int(size[0]), int(size[1])

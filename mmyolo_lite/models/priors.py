@@ -22,7 +22,9 @@ class PriorCache:
         self._generator = generator
         self._cache: OrderedDict[tuple, list[Tensor]] = OrderedDict()
 
-    def levels(self, map_sizes: Sequence[tuple[int, int]], dtype: torch.dtype, device: torch.device) -> list[Tensor]:
+    def levels(
+        self, map_sizes: Sequence[Sequence[int]], dtype: torch.dtype, device: torch.device
+    ) -> list[Tensor]:
         """Return for each level (h * w * A, 4) xyxy pixels, index (row * w + column) * A + a.
 
         Args:

@@ -8,12 +8,17 @@ import math
 import numpy as np
 
 
-def affine_matrix(rotation_degree: float, scale: float, shear_degree_xy: tuple[float, float],
-                  translate_xy: tuple[float, float], input_wh: tuple[int, int]) -> np.ndarray:
+def affine_matrix(
+    rotation_degree: float,
+    scale: float,
+    shear_degree_xy: tuple[float, float],
+    translate_xy: tuple[float, float],
+    input_wh: tuple[int, int],
+) -> np.ndarray:
     """Build ``translate @ shear @ rotate @ scale @ centre`` in float32 (spec: data.md 6.1).
 
-    `centre` moves the middle of the input image to the origin, so `translate_xy` is where that middle lands
-    in the output.
+    `centre` moves the middle of the input image to the origin, so `translate_xy` is where that
+    middle lands in the output.
 
     Args:
         rotation_degree: Rotation in degrees.
@@ -56,12 +61,19 @@ def transform_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
 
 
-def keep_boxes(before: np.ndarray, after: np.ndarray, min_size: float, min_area_ratio: float,
-               max_aspect_ratio: float) -> np.ndarray:
-    """Say which boxes are still worth learning from; every comparison is strict (spec: data.md 6.1).
+def keep_boxes(
+    before: np.ndarray,
+    after: np.ndarray,
+    min_size: float,
+    min_area_ratio: float,
+    max_aspect_ratio: float,
+) -> np.ndarray:
+    """Say which boxes are still worth learning from; every comparison is strict (spec: data.md
+    6.1).
 
     Args:
-        before: (N, 4) xyxy before the transform, already times the zoom, so that only what got lost counts.
+        before: (N, 4) xyxy before the transform, already times the zoom, so that only what got lost
+            counts.
         after: (N, 4) xyxy after the transform.
         min_size: Smallest width and height after it, pixels.
         min_area_ratio: Smallest share of the area that remains, in [0, 1].
@@ -75,5 +87,9 @@ def keep_boxes(before: np.ndarray, after: np.ndarray, min_size: float, min_area_
     width, height = (after[:, 2:] - after[:, :2]).T
     area_ratio = width * height / (width_before * height_before + epsilon)
     aspect_ratio = np.maximum(width / (height + epsilon), height / (width + epsilon))
-    return ((width > min_size) & (height > min_size) & (area_ratio > min_area_ratio)
-            & (aspect_ratio < max_aspect_ratio))
+    return (
+        (width > min_size)
+        & (height > min_size)
+        & (area_ratio > min_area_ratio)
+        & (aspect_ratio < max_aspect_ratio)
+    )

@@ -1,4 +1,5 @@
-"""Which predictions answer for which objects: YOLOv5's shape match with neighbour cells (spec: loss.md 2).
+"""Which predictions answer for which objects: YOLOv5's shape match with neighbour cells (spec:
+loss.md 2).
 
 Letters: N objects of the batch, A priors per cell, P positives of one level, h w map size in cells.
 """
@@ -13,10 +14,12 @@ from mmyolo_lite.ops.boxes import pairwise_iof, xyxy_to_cxcywh
 
 @dataclass
 class Positives:
-    """The positives of one level, in the order own, left, up, right, down; inside by prior, then by object.
+    """The positives of one level, in the order own, left, up, right, down; inside by prior, then by
+    object.
 
-    Each of `image, prior, row, column, label, target` is (P,) int64; `target` is the row of the object in the
-    batch's table. `box` (P, 4) is cx, cy, w, h in cells, relative to the cell's corner.
+    Each of `image, prior, row, column, label, target` is (P,) int64; `target` is the row of the
+    object in the batch's table. `box` (P, 4) is cx, cy, w, h in cells, relative to the cell's
+    corner.
     """
 
     image: Tensor
@@ -47,22 +50,31 @@ def normalize_targets(bboxes_labels: Tensor, shape_hw: tuple[int, int]) -> Tenso
     """
     table = bboxes_labels.float()
     height, width = shape_hw
-    return torch.cat((table[:, :2], xyxy_to_cxcywh(table[:, 2:]) / table.new_tensor((width, height) * 2)), dim=1)
+    return torch.cat(
+        (table[:, :2], xyxy_to_cxcywh(table[:, 2:]) / table.new_tensor((width, height) * 2)), dim=1
+    )
 
 
-def assign_level(targets: Tensor, anchors: Tensor, map_hw: tuple[int, int], prior_match_thr: float = 4.0,
-                 near_neighbor_thr: float = 0.5) -> Positives:
+def assign_level(
+    targets: Tensor,
+    anchors: Tensor,
+    map_hw: tuple[int, int],
+    prior_match_thr: float = 4.0,
+    near_neighbor_thr: float = 0.5,
+) -> Positives:
     """Find the positives of one level.
 
-    An object and a prior match if neither side differs by `prior_match_thr` times or more. A match yields its own
-    cell and the neighbours that its centre is near to. Centres outside the map go to the nearest border cell.
+    An object and a prior match if neither side differs by `prior_match_thr` times or more. A match
+    yields its own cell and the neighbours that its centre is near to. Centres outside the map go to
+    the nearest border cell.
 
     Args:
         targets: (N, 6) from :func:`normalize_targets`.
         anchors: (A, 2) prior widths and heights in cells.
         map_hw: (h, w).
         prior_match_thr: largest ratio of sides, strict.
-        near_neighbor_thr: a centre closer than this to a cell's border takes in the cell behind it, in cells.
+        near_neighbor_thr: a centre closer than this to a cell's border takes in the cell behind it,
+            in cells.
     """
     height, width = map_hw
     size = targets.new_tensor((width, height))
@@ -78,7 +90,9 @@ def assign_level(targets: Tensor, anchors: Tensor, map_hw: tuple[int, int], prio
     near_end = ((opposite % 1 < t) & (opposite > 1)).T
     near = torch.cat((torch.ones_like(near_start[:1]), near_start, near_end))  # (5, N)
 
-    code, prior, target = (near[:, None] & fits[None]).nonzero(as_tuple=True)  # ascending in this order
+    code, prior, target = (near[:, None] & fits[None]).nonzero(
+        as_tuple=True
+    )  # ascending in this order
     cell = (centre[target] - offsets[code]).trunc()
     cell = torch.minimum(cell.clamp(min=0), size - 1)
     box = torch.cat((centre[target] - cell, wh[target]), dim=1)
@@ -88,7 +102,8 @@ def assign_level(targets: Tensor, anchors: Tensor, map_hw: tuple[int, int], prio
 
 
 def scatter_last(values: Tensor, positives: Positives, shape: torch.Size) -> Tensor:
-    """Write one value per positive into a map of zeros; where cells repeat, the last positive wins on any device.
+    """Write one value per positive into a map of zeros; where cells repeat, the last positive wins
+    on any device.
 
     Args:
         values: (P,) float.
@@ -99,14 +114,18 @@ def scatter_last(values: Tensor, positives: Positives, shape: torch.Size) -> Ten
         the map, dtype of `values`.
     """
     _, priors, height, width = shape
-    cell = ((positives.image * priors + positives.prior) * height + positives.row) * width + positives.column
+    cell = (
+        (positives.image * priors + positives.prior) * height + positives.row
+    ) * width + positives.column
     order = torch.arange(len(values), device=values.device)
     last = order.new_full((shape.numel(),), -1).scatter_reduce_(0, cell, order, 'amax')
     padded = torch.cat((values, values.new_zeros(1)))  # index -1 is the zero of empty cells
     return padded[last].view(shape)
 
 
-def cells_outside(ignored: Tensor, priors: Tensor, shape: torch.Size, iof_threshold: float) -> Tensor:
+def cells_outside(
+    ignored: Tensor, priors: Tensor, shape: torch.Size, iof_threshold: float
+) -> Tensor:
     """Mark the priors that no ignored region covers (spec: loss.md 6).
 
     The region that covers a prior most decides, and only in that region's image, as in MMYOLO.

@@ -1,10 +1,12 @@
-"""The mask loss of instance segmentation: prototypes times coefficients against target masks (spec: loss.md 5).
+"""The mask loss of instance segmentation: prototypes times coefficients against target masks (spec:
+loss.md 5).
 
-Letters: B images, N objects of the batch, P positives (of all levels), K mask channels, Hm Wm prototype map size.
+Letters: B images, N objects of the batch, P positives (of all levels), K mask channels, Hm Wm
+    prototype map size.
 
-Two strategies give the same values. On a CPU each object is worked on inside its own box, once for all its positives:
-little arithmetic, many small calls. On other devices all images are worked on at once, in chunks of positives:
-few calls, full maps.
+Two strategies give the same values. On a CPU each object is worked on inside its own box, once for
+all its positives: little arithmetic, many small calls. On other devices all images are worked on at
+once, in chunks of positives: few calls, full maps.
 """
 
 from collections.abc import Callable
@@ -22,7 +24,9 @@ PixelLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def resize_target_masks(masks: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Resample masks or index maps (M, h, w) to `size_hw` with the older "nearest", keeping their values."""
+    """Resample masks or index maps (M, h, w) to `size_hw` with the older "nearest", keeping their
+    values.
+    """
     if tuple(masks.shape[-2:]) == tuple(size_hw):
         return masks
     # float64 keeps every index exact; integer kernels for nearest do not exist on every device
@@ -46,9 +50,17 @@ def mask_references(image_of_target: Tensor, overlap: bool) -> Tensor:
     return rows - first_row + 1
 
 
-def mask_loss_per_positive(coefficients: Tensor, prototypes: Tensor, masks: Tensor, targets: Tensor,
-                           target_index: Tensor, overlap: bool, pixel_loss: PixelLoss) -> Tensor:
-    """Return the mean over the map of the loss inside each positive's box, over the box's relative area.
+def mask_loss_per_positive(
+    coefficients: Tensor,
+    prototypes: Tensor,
+    masks: Tensor,
+    targets: Tensor,
+    target_index: Tensor,
+    overlap: bool,
+    pixel_loss: PixelLoss,
+) -> Tensor:
+    """Return the mean over the map of the loss inside each positive's box, over the box's relative
+    area.
 
     Args:
         coefficients: (P, K) raw.
@@ -63,7 +75,9 @@ def mask_loss_per_positive(coefficients: Tensor, prototypes: Tensor, masks: Tens
         (P,) float32.
     """
     strategy = _inside_boxes if coefficients.device.type == 'cpu' else _dense
-    values = strategy(coefficients.float(), prototypes.float(), masks, targets, target_index, overlap, pixel_loss)
+    values = strategy(
+        coefficients.float(), prototypes.float(), masks, targets, target_index, overlap, pixel_loss
+    )
     map_area = prototypes.shape[-2] * prototypes.shape[-1]
     return values / map_area / targets[target_index, 4:].prod(dim=1)
 
@@ -74,14 +88,23 @@ def _boxes_on_map(targets: Tensor, map_hw: tuple[int, int]) -> Tensor:
     return cxcywh_to_xyxy(targets[:, 2:] * targets.new_tensor((width, height, width, height)))
 
 
-def _inside_boxes(coefficients: Tensor, prototypes: Tensor, masks: Tensor, targets: Tensor, target_index: Tensor,
-                  overlap: bool, pixel_loss: PixelLoss) -> Tensor:
+def _inside_boxes(
+    coefficients: Tensor,
+    prototypes: Tensor,
+    masks: Tensor,
+    targets: Tensor,
+    target_index: Tensor,
+    overlap: bool,
+    pixel_loss: PixelLoss,
+) -> Tensor:
     """Sum the loss over each positive's window, object by object."""
     height, width = prototypes.shape[-2:]
     reference = mask_references(targets[:, 0].long(), overlap)
     # column j is inside if x1 <= j < x2, so the window is [ceil x1, ceil x2)
     limits = torch.tensor((width, height, width, height))
-    windows = torch.minimum(_boxes_on_map(targets, (height, width)).ceil().clamp(min=0).long(), limits).tolist()
+    windows = torch.minimum(
+        _boxes_on_map(targets, (height, width)).ceil().clamp(min=0).long(), limits
+    ).tolist()
     order = target_index.argsort(stable=True)
     counts = torch.bincount(target_index, minlength=len(targets)).tolist()
     sums = []
@@ -102,8 +125,15 @@ def _inside_boxes(coefficients: Tensor, prototypes: Tensor, masks: Tensor, targe
     return torch.zeros_like(in_order).index_copy(0, order, in_order)
 
 
-def _dense(coefficients: Tensor, prototypes: Tensor, masks: Tensor, targets: Tensor, target_index: Tensor,
-           overlap: bool, pixel_loss: PixelLoss) -> Tensor:
+def _dense(
+    coefficients: Tensor,
+    prototypes: Tensor,
+    masks: Tensor,
+    targets: Tensor,
+    target_index: Tensor,
+    overlap: bool,
+    pixel_loss: PixelLoss,
+) -> Tensor:
     """Sum the loss over each positive's window, all images at once, in chunks of positives."""
     batch, _, height, width = prototypes.shape
     reference = mask_references(targets[:, 0].long(), overlap)
@@ -112,7 +142,9 @@ def _dense(coefficients: Tensor, prototypes: Tensor, masks: Tensor, targets: Ten
     order = image.argsort(stable=True)
     counts = torch.bincount(image, minlength=batch)
     first = counts.cumsum(0) - counts
-    slots = int(counts.max()) if len(image) else 0  # most positives of one image: the one synchronisation
+    slots = (
+        int(counts.max()) if len(image) else 0
+    )  # most positives of one image: the one synchronisation
 
     columns = torch.arange(width, device=boxes.device)
     rows = torch.arange(height, device=boxes.device)[:, None]
@@ -123,13 +155,15 @@ def _dense(coefficients: Tensor, prototypes: Tensor, masks: Tensor, targets: Ten
         filled = slot[None] < counts[:, None]  # (B, slots)
         positive = order[(first[:, None] + slot[None]).clamp(max=len(order) - 1)]
         target = target_index[positive]
-        logits = torch.bmm(coefficients[positive], prototypes.flatten(2)).unflatten(2, (height, width))
-        if overlap:
-            truth = masks[:, None] == reference[target][..., None, None]
-        else:
-            truth = masks[target]
+        logits = torch.bmm(coefficients[positive], prototypes.flatten(2)).unflatten(
+            2, (height, width)
+        )
+        truth = masks[:, None] if overlap else masks[target]
+        truth = truth == (reference[target][..., None, None] if overlap else 1)
         x1, y1, x2, y2 = boxes[target][..., None, None].unbind(dim=2)
-        window = (columns >= x1) & (columns < x2) & (rows >= y1) & (rows < y2) & filled[..., None, None]
+        window = (
+            (columns >= x1) & (columns < x2) & (rows >= y1) & (rows < y2) & filled[..., None, None]
+        )
         values = (pixel_loss(logits, truth.float()) * window).sum(dim=(2, 3))
         # an empty slot repeats another positive and holds zero, so adding is safe
         sums = sums.index_add(0, positive.flatten(), values.flatten())

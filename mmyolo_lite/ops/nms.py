@@ -5,18 +5,24 @@ from torch import Tensor
 from torchvision.ops import nms
 
 
-def batched_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float,
-                class_agnostic: bool = False) -> Tensor:
+def batched_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    iou_threshold: float,
+    class_agnostic: bool = False,
+) -> Tensor:
     """Greedy suppression inside each class.
 
-    Boxes of different classes are moved apart in float64, where the shift costs no precision, so one call serves
-    all classes, and negative coordinates do no harm.
+    Boxes of different classes are moved apart in float64, where the shift costs no precision, so
+    one call serves all classes, and negative coordinates do no harm.
 
     Args:
         boxes: (n, 4) xyxy.
         scores: (n,); equal scores keep their order.
         labels: (n,) int64 >= 0.
-        iou_threshold: a box goes if its IoU with a kept one is above this, strict; boxes without area always stay.
+        iou_threshold: a box goes if its IoU with a kept one is above this, strict; boxes without
+            area always stay.
         class_agnostic: let all classes compete.
 
     Returns:

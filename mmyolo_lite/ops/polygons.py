@@ -1,9 +1,10 @@
 """Polygons of objects: moving, resampling, bounding and rasterising their rings.
 
-Legend: N objects, R rings of all objects, P vertices of all rings, S samples a ring. ``Polygons`` is what
-mmdet's ``PolygonMasks.masks`` holds: a list (objects) of lists (rings) of flat arrays ``x1,y1,x2,y2,...`` in
-pixels, where a coordinate addresses a point of the continuous axis (spec: data.md section 0). No function
-changes its input: rings may be shared with a cache.
+Legend: N objects, R rings of all objects, P vertices of all rings, S samples a ring. ``Polygons``
+    is what
+mmdet's ``PolygonMasks.masks`` holds: a list (objects) of lists (rings) of flat arrays
+``x1,y1,x2,y2,...`` in pixels, where a coordinate addresses a point of the continuous axis (spec:
+data.md section 0). No function changes its input: rings may be shared with a cache.
 """
 
 from collections.abc import Sequence
@@ -40,8 +41,10 @@ class RingTable(NamedTuple):
 def require_polygons(masks: object) -> None:
     """Raise a DataError if `masks` are bitmaps, not polygons."""
     if not isinstance(masks, list):
-        raise DataError(f'masks are of type {type(masks).__name__}, not polygons (a list of objects, each a '
-                        'list of rings): load the annotations with poly2mask=False')
+        raise DataError(
+            f'masks are of type {type(masks).__name__}, not polygons (a list of objects, each a '
+            'list of rings): load the annotations with poly2mask=False'
+        )
 
 
 def pack(polygons: Polygons) -> RingTable:
@@ -61,7 +64,9 @@ def pack(polygons: Polygons) -> RingTable:
 def unpack(points: np.ndarray, starts: np.ndarray, counts: Sequence[int]) -> Polygons:
     """Undo :func:`pack`; the rings are views of `points` (P, 2)."""
     flat, bounds = points.reshape(-1), (np.asarray(starts) * 2).tolist()
-    return group([flat[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)], counts)
+    return group(
+        [flat[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)], counts
+    )
 
 
 def group(rings: Sequence[np.ndarray], counts: Sequence[int]) -> Polygons:
@@ -75,12 +80,19 @@ def clamp(points: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     return np.clip(points, 0, np.asarray(size_wh, dtype=np.float64))
 
 
-def scale_shift(polygons: Polygons, scale_xy: tuple[float, float] = (1.0, 1.0),
-                shift_xy: tuple[float, float] = (0.0, 0.0),
-                clamp_wh: tuple[int, int] | None = None) -> Polygons:
-    """Return the polygons times `scale_xy` plus `shift_xy` (pixels), clamped to a window if one is given."""
+def scale_shift(
+    polygons: Polygons,
+    scale_xy: tuple[float, float] = (1.0, 1.0),
+    shift_xy: tuple[float, float] = (0.0, 0.0),
+    clamp_wh: tuple[int, int] | None = None,
+) -> Polygons:
+    """Return the polygons times `scale_xy` plus `shift_xy` (pixels), clamped to a window if one is
+    given.
+    """
     table = pack(polygons)
-    points = table.points * np.asarray(scale_xy, dtype=np.float64) + np.asarray(shift_xy, dtype=np.float64)
+    points = table.points * np.asarray(scale_xy, dtype=np.float64) + np.asarray(
+        shift_xy, dtype=np.float64
+    )
     if clamp_wh is not None:
         points = clamp(points, clamp_wh)
     return unpack(points, table.starts, table.counts)
@@ -94,9 +106,9 @@ def mirror(polygons: Polygons, width: int) -> Polygons:
 def resample(table: RingTable, num: int) -> np.ndarray:
     """Sample every ring at `num` places spread evenly over its vertex index.
 
-    The ring is closed first: n vertices make n edges, and sample positions run from 0 to n inclusive, so the
-    first and the last sample coincide. Sampling by index, not by length, may pass by a vertex (spec: data.md
-    6.1, step 1).
+    The ring is closed first: n vertices make n edges, and sample positions run from 0 to n
+    inclusive, so the first and the last sample coincide. Sampling by index, not by length, may pass
+    by a vertex (spec: data.md 6.1, step 1).
 
     Args:
         table: R rings of at least one vertex.
@@ -121,7 +133,9 @@ def resample(table: RingTable, num: int) -> np.ndarray:
 
 
 def resample_ring(ring: np.ndarray, num: int) -> np.ndarray:
-    """Sample one flat ring ``x1,y1,...`` at `num` places, see :func:`resample`. Returns (S, 2) float64."""
+    """Sample one flat ring ``x1,y1,...`` at `num` places, see :func:`resample`. Returns (S, 2)
+    float64.
+    """
     return resample(pack([[ring]]), num)[0]
 
 
@@ -131,13 +145,14 @@ def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return points @ matrix[:2, :2].T + matrix[:2, 2]
 
 
-def visible_bounds(samples: np.ndarray, owners: np.ndarray, num_objects: int,
-                   size_wh: tuple[int, int]) -> np.ndarray:
+def visible_bounds(
+    samples: np.ndarray, owners: np.ndarray, num_objects: int, size_wh: tuple[int, int]
+) -> np.ndarray:
     """Bound the samples inside the window, object by object.
 
-    A ring counts only if one of its samples lies inside the window (borders included) and off the line
-    x = 0. An object none of whose rings count gets ``0, 0, 0, 0``, even if it covers the window: its contour
-    is out of sight (spec: data.md 6.1, step 3).
+    A ring counts only if one of its samples lies inside the window (borders included) and off the
+    line x = 0. An object none of whose rings count gets ``0, 0, 0, 0``, even if it covers the
+    window: its contour is out of sight (spec: data.md 6.1, step 3).
 
     Args:
         samples: (R, S, 2) points in pixels. Samples that are not finite are never inside.
@@ -160,23 +175,31 @@ def visible_bounds(samples: np.ndarray, owners: np.ndarray, num_objects: int,
 
 
 def _to_pixels(rings: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Truncate the vertices of flat rings toward zero, (n, 2) int32 each; drop empty and non-finite rings."""
-    return [np.asarray(ring).reshape(-1, 2).astype(np.int32) for ring in rings
-            if len(ring) and np.isfinite(ring).all()]
+    """Truncate the vertices of flat rings toward zero, (n, 2) int32 each; drop empty and non-finite
+    rings.
+    """
+    return [
+        np.asarray(ring).reshape(-1, 2).astype(np.int32)
+        for ring in rings
+        if len(ring) and np.isfinite(ring).all()
+    ]
 
 
 def rasterize(rings: Sequence[np.ndarray], size_hw: tuple[int, int]) -> np.ndarray:
     """Fill the union of an object's rings, contours included.
 
     Args:
-        rings: Flat rings ``x1,y1,...`` in pixels. Vertices are truncated to integers and may lie outside.
+        rings: Flat rings ``x1,y1,...`` in pixels. Vertices are truncated to integers and may lie
+            outside.
         size_hw: Height and width of the mask.
 
     Returns:
         (H, W) uint8 of 0 and 1.
     """
     mask = np.zeros(size_hw, dtype=np.uint8)
-    for vertices in _to_pixels(rings):  # one by one: fillPoly on several rings would cut their overlap out
+    for vertices in _to_pixels(
+        rings
+    ):  # one by one: fillPoly on several rings would cut their overlap out
         cv2.fillPoly(mask, [vertices], 1)
     return mask
 
@@ -185,8 +208,8 @@ def downsample(mask: np.ndarray, ratio: int) -> np.ndarray:
     """Shrink a 0/1 mask (H, W) to (H // ratio, W // ratio) as a bilinear resize does.
 
     For ratio 2 and 4 on divisible sizes a bilinear resize averages the four central pixels of each
-    cell and rounds a half up, so a pixel is set if two of the four are; taken by slices here. Other cases are
-    resized (spec: data.md 6.5).
+    cell and rounds a half up, so a pixel is set if two of the four are; taken by slices here. Other
+    cases are resized (spec: data.md 6.5).
     """
     height, width = mask.shape
     if ratio == 1:
@@ -197,20 +220,24 @@ def downsample(mask: np.ndarray, ratio: int) -> np.ndarray:
         return mmcv.imresize(mask, (width // ratio, height // ratio))
     low, high = ratio // 2 - 1, ratio // 2
     upper, lower = mask[low::ratio], mask[high::ratio]
-    votes = upper[:, low::ratio] + upper[:, high::ratio] + lower[:, low::ratio] + lower[:, high::ratio]
+    votes = (
+        upper[:, low::ratio] + upper[:, high::ratio] + lower[:, low::ratio] + lower[:, high::ratio]
+    )
     return (votes >= 2).view(np.uint8)
 
 
-def rasterize_region(rings: Sequence[np.ndarray], size_hw: tuple[int, int],
-                     ratio: int = 1) -> tuple[np.ndarray, tuple[int, int]]:
+def rasterize_region(
+    rings: Sequence[np.ndarray], size_hw: tuple[int, int], ratio: int = 1
+) -> tuple[np.ndarray, tuple[int, int]]:
     """Rasterise and downsample an object inside its own box only.
 
     Pasting the result at its place into zeros of shape (H // ratio, W // ratio) gives exactly
-    ``downsample(rasterize(rings, size_hw), ratio)``, at the cost of the object's box instead of the image.
+    ``downsample(rasterize(rings, size_hw), ratio)``, at the cost of the object's box instead of the
+    image.
 
     Returns:
-        The mask (h, w) uint8 of the region, possibly empty, and the region's (top, left) corner in the
-        downsampled image.
+        The mask (h, w) uint8 of the region, possibly empty, and the region's (top, left) corner in
+        the downsampled image.
     """
     height, width = size_hw
     if ratio != 1 and (ratio not in _CENTRAL_RATIOS or height % ratio or width % ratio):
@@ -218,9 +245,13 @@ def rasterize_region(rings: Sequence[np.ndarray], size_hw: tuple[int, int],
     pixels = _to_pixels(rings)
     if not pixels:
         return np.zeros((0, 0), dtype=np.uint8), (0, 0)
-    left, top = (max(int(min(ring[:, axis].min() for ring in pixels)), 0) // ratio * ratio for axis in (0, 1))
-    right, bottom = (min((int(max(ring[:, axis].max() for ring in pixels)) // ratio + 1) * ratio, limit)
-                     for axis, limit in ((0, width), (1, height)))
+    left, top = (
+        max(int(min(ring[:, axis].min() for ring in pixels)), 0) // ratio * ratio for axis in (0, 1)
+    )
+    right, bottom = (
+        min((int(max(ring[:, axis].max() for ring in pixels)) // ratio + 1) * ratio, limit)
+        for axis, limit in ((0, width), (1, height))
+    )
     region = np.zeros((max(bottom - top, 0), max(right - left, 0)), dtype=np.uint8)
     if region.size:
         for vertices in pixels:
@@ -229,12 +260,16 @@ def rasterize_region(rings: Sequence[np.ndarray], size_hw: tuple[int, int],
 
 
 def _window(canvas: np.ndarray, region: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
-    """Return the view of `canvas` (H, W) that `region` (h, w) covers when its top left lies at `corner`."""
-    return canvas[corner[0]:corner[0] + region.shape[0], corner[1]:corner[1] + region.shape[1]]
+    """Return the view of `canvas` (H, W) that `region` (h, w) covers when its top left lies at
+    `corner`.
+    """
+    return canvas[corner[0] : corner[0] + region.shape[0], corner[1] : corner[1] + region.shape[1]]
 
 
 def stack_masks(polygons: Polygons, size_hw: tuple[int, int], ratio: int = 1) -> np.ndarray:
-    """Rasterise every object into its own mask. Returns (N, H // ratio, W // ratio) uint8 of 0 and 1."""
+    """Rasterise every object into its own mask. Returns (N, H // ratio, W // ratio) uint8 of 0 and
+    1.
+    """
     masks = np.zeros((len(polygons), size_hw[0] // ratio, size_hw[1] // ratio), dtype=np.uint8)
     for mask, rings in zip(masks, polygons, strict=True):
         region, corner = rasterize_region(rings, size_hw, ratio)
@@ -243,9 +278,11 @@ def stack_masks(polygons: Polygons, size_hw: tuple[int, int], ratio: int = 1) ->
 
 
 def paint_order(areas: np.ndarray) -> np.ndarray:
-    """Order objects for painting: zero areas first, then from large to small; ties keep their order.
+    """Order objects for painting: zero areas first, then from large to small; ties keep their
+    order.
 
-    Zero areas lead because ids must match MMYOLO's, which negates unsigned areas (spec: data.md 6.5).
+    Zero areas lead because ids must match MMYOLO's, which negates unsigned areas (spec: data.md
+    6.5).
 
     Args:
         areas: (N,) pixel counts.
@@ -257,16 +294,20 @@ def paint_order(areas: np.ndarray) -> np.ndarray:
     return np.argsort(np.where(areas == 0, np.iinfo(np.int64).min, -areas), kind='stable')
 
 
-def overlap_map(polygons: Polygons, size_hw: tuple[int, int],
-                ratio: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def overlap_map(
+    polygons: Polygons, size_hw: tuple[int, int], ratio: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Paint all objects into one id map, small ones over large ones.
 
     Returns:
-        The map (H // ratio, W // ratio), uint8 for up to 255 objects and int32 above: 0 is background, ``k +
-        1`` the k-th object of the order; and the order (N,) int64, indices into `polygons`.
+        The map (H // ratio, W // ratio), uint8 for up to 255 objects and int32 above: 0 is
+        background, ``k + 1`` the k-th object of the order; and the order (N,) int64, indices into
+        `polygons`.
     """
     regions = [rasterize_region(rings, size_hw, ratio) for rings in polygons]
-    order = paint_order(np.array([np.count_nonzero(region) for region, _ in regions], dtype=np.int64))
+    order = paint_order(
+        np.array([np.count_nonzero(region) for region, _ in regions], dtype=np.int64)
+    )
     dtype = np.uint8 if len(polygons) <= np.iinfo(np.uint8).max else np.int32
     ids = np.zeros((size_hw[0] // ratio, size_hw[1] // ratio), dtype=dtype)
     for rank, index in enumerate(order.tolist()):

@@ -12,8 +12,9 @@ from torch import Tensor
 class Letterbox:
     """How one image was put into the network input.
 
-    `scale_wh` is resized over original size; `pad_ltrb` is left, top, right, bottom padding in network pixels, as
-    recorded by the pipeline (halves are possible), or None where none was recorded.
+    `scale_wh` is resized over original size; `pad_ltrb` is left, top, right, bottom padding in
+    network pixels, as recorded by the pipeline (halves are possible), or None where none was
+    recorded.
     """
 
     ori_hw: tuple[int, int]
@@ -21,18 +22,24 @@ class Letterbox:
     pad_ltrb: tuple[float, float, float, float] | None = None
 
     def to_original(self, boxes: Tensor) -> Tensor:
-        """Map xyxy boxes (..., 4) of the network input to the original image; undone by :meth:`to_network`."""
+        """Map xyxy boxes (..., 4) of the network input to the original image; undone by
+        :meth:`to_network`.
+        """
         if self.pad_ltrb is not None:
             boxes = boxes - boxes.new_tensor(self.pad_ltrb[:2] * 2)
         return boxes / boxes.new_tensor(self.scale_wh * 2)
 
     def to_network(self, boxes: Tensor) -> Tensor:
-        """Map xyxy boxes (..., 4) of the original image to the network input; undone by :meth:`to_original`."""
+        """Map xyxy boxes (..., 4) of the original image to the network input; undone by
+        :meth:`to_original`.
+        """
         boxes = boxes * boxes.new_tensor(self.scale_wh * 2)
         return boxes if self.pad_ltrb is None else boxes + boxes.new_tensor(self.pad_ltrb[:2] * 2)
 
 
-def filter_candidates(scores: Tensor, score_thr: float, top_k: int, multi_label: bool) -> tuple[Tensor, Tensor, Tensor]:
+def filter_candidates(
+    scores: Tensor, score_thr: float, top_k: int, multi_label: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """Choose (row, class) pairs whose score passes.
 
     Args:
@@ -42,7 +49,8 @@ def filter_candidates(scores: Tensor, score_thr: float, top_k: int, multi_label:
         multi_label: a row may give several classes; otherwise only its best.
 
     Returns:
-        (n,) scores descending (ties: the lower flat index first), (n,) int64 labels, (n,) int64 rows.
+        (n,) scores descending (ties: the lower flat index first), (n,) int64 labels, (n,) int64
+        rows.
     """
     if multi_label and scores.shape[1] > 1:
         rows, labels = (scores > score_thr).nonzero(as_tuple=True)

@@ -57,7 +57,8 @@ def test_success_returns():
 def test_the_module_itself_imports_no_framework():
     """The package's own fences may load torch; this file adds nothing to that."""
     code = (
-        'import sys, types; sys.modules["mmyolo_lite"] = package = types.ModuleType("mmyolo_lite"); '
+        'import sys, types; sys.modules["mmyolo_lite"] = package = '
+        'types.ModuleType("mmyolo_lite"); '
         'package.__path__ = ["mmyolo_lite"]; import mmyolo_lite.apis.cli; '
         'print(sorted({"torch", "mmengine", "mmcv", "cv2", "numpy"} & set(sys.modules)))'
     )

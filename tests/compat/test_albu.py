@@ -17,7 +17,9 @@ class Dropped(Dataset):
     """Samples are the sum of the positions that survive: a fingerprint of the random numbers."""
 
     def __init__(self, name):
-        self.albu = TRANSFORMS.build(dict(type=name, transforms=DROP_PIXELS, keymap={'img': 'image'}))
+        self.albu = TRANSFORMS.build(
+            dict(type=name, transforms=DROP_PIXELS, keymap={'img': 'image'})
+        )
 
     def __len__(self):
         return 4
@@ -30,7 +32,9 @@ class Dropped(Dataset):
 
 def epochs(name, workers):
     torch.manual_seed(1)
-    loader = DataLoader(Dropped(name), batch_size=1, num_workers=workers, worker_init_fn=yolov5_worker_init)
+    loader = DataLoader(
+        Dropped(name), batch_size=1, num_workers=workers, worker_init_fn=yolov5_worker_init
+    )
     return [[int(item) for item in loader] for _ in range(2)]
 
 

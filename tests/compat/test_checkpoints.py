@@ -1,4 +1,6 @@
-"""Loading checkpoints: what a runner writes loads, what could run code does not, damage is named."""
+"""Loading checkpoints: what a runner writes loads, what could run code does not, damage is
+named.
+"""
 
 import io
 import os
@@ -28,7 +30,9 @@ def runner_checkpoint() -> dict:
     hub.update_info('iter', 3)
     parameter = torch.nn.Parameter(torch.ones(2))
     optimizer = torch.optim.SGD([parameter], 0.1, momentum=0.9)
-    optimizer.param_groups[0].update(lr=np.float64(0.1), initial_lr=np.float32(0.5), momentum=np.int64(1))
+    optimizer.param_groups[0].update(
+        lr=np.float64(0.1), initial_lr=np.float32(0.5), momentum=np.int64(1)
+    )
     parameter.sum().backward()
     optimizer.step()
     return {
@@ -78,7 +82,9 @@ def test_a_runners_checkpoint_loads(tmp_path: Path) -> None:
 
 def test_the_older_format_loads(tmp_path: Path) -> None:
     torch.save(
-        {'state_dict': {'w': torch.ones(2)}}, tmp_path / 'old.pth', _use_new_zipfile_serialization=False
+        {'state_dict': {'w': torch.ones(2)}},
+        tmp_path / 'old.pth',
+        _use_new_zipfile_serialization=False,
     )
     assert torch.equal(load(tmp_path / 'old.pth')['state_dict']['w'], torch.ones(2))
 
@@ -88,7 +94,9 @@ def test_a_foreign_class_needs_trust(
     new_format: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / 'foreign.pth'
-    torch.save({'state_dict': {}, 'config': Foreign()}, path, _use_new_zipfile_serialization=new_format)
+    torch.save(
+        {'state_dict': {}, 'config': Foreign()}, path, _use_new_zipfile_serialization=new_format
+    )
     with pytest.raises(
         CheckpointError, match=f'test_checkpoints.Foreign.*set {checkpoints.TRUST_VARIABLE}=1'
     ) as caught:
@@ -125,7 +133,9 @@ def saved() -> bytes:
         pytest.param(lambda: pickle.dumps([1, 2], protocol=2)[:-3], id='pickle'),
     ],
 )
-def test_damaged_files_give_one_line_that_names_them(content: Callable[[], bytes], tmp_path: Path) -> None:
+def test_damaged_files_give_one_line_that_names_them(
+    content: Callable[[], bytes], tmp_path: Path
+) -> None:
     path = tmp_path / 'broken.pth'
     path.write_bytes(content())
     with pytest.raises(CheckpointError, match='broken.pth') as caught:
@@ -179,7 +189,9 @@ def test_a_url_is_downloaded_once(server: tuple[str, Path]) -> None:
 
 def test_a_missing_url_is_explained(server: tuple[str, Path], tmp_path: Path) -> None:
     url, _ = server
-    with pytest.raises(CheckpointError, match=f'Could not download {url}/model.pth .*404') as caught:
+    with pytest.raises(
+        CheckpointError, match=f'Could not download {url}/model.pth .*404'
+    ) as caught:
         load(f'{url}/model.pth')
     assert '\n' not in str(caught.value)
     assert not list((tmp_path / 'cache').rglob('model.pth*'))

@@ -10,11 +10,13 @@ from mmyolo_lite.compat import config_text
 def test_text_is_formatted_once_and_again_after_a_change():
     config_text.install()
     config = Config(dict(lr=0.1, nested=dict(names=('a', 'b'))))
-    with mock.patch('mmengine.config.config.FormatCode', side_effect=lambda text, **_: (text, True)) as formatter:
+    with mock.patch(
+        'mmengine.config.config.FormatCode', side_effect=lambda text, **_: (text, True)
+    ) as formatter:
         first = config.pretty_text
         assert config.pretty_text == first
         assert formatter.call_count == 1
-        config.nested.names = ('c', )
+        config.nested.names = ('c',)
         assert "'c'" in config.pretty_text
         assert formatter.call_count == 2
 

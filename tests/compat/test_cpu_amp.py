@@ -107,4 +107,7 @@ def test_an_accelerator_gets_the_stock_wrapper() -> None:
         mock.patch.object(cpu_amp._MMEngineAmpOptimWrapper, '__init__', return_value=None) as stock,
     ):
         build(Probe(), dtype='float16', loss_scale=512.0)
-    assert stock.call_args.kwargs['dtype'] == 'float16' and stock.call_args.kwargs['loss_scale'] == 512.0
+    assert (
+        stock.call_args.kwargs['dtype'] == 'float16'
+        and stock.call_args.kwargs['loss_scale'] == 512.0
+    )

@@ -9,16 +9,18 @@ import pytest
 from tests.shared_data import REPO
 
 # setuptools is hidden, as in an environment of Python 3.12 without it
-HIDE = '''
+HIDE = """
 import importlib.util, sys
-find_spec = importlib.util.find_spec
-importlib.util.find_spec = lambda name, package=None: None if name == 'pkg_resources' else find_spec(name, package)
+find = importlib.util.find_spec
+def find_others(name, *rest):
+    return None if name == 'pkg_resources' else find(name, *rest)
+importlib.util.find_spec = find_others
 sys.modules['pkg_resources'] = None
-'''
-LOAD = '''
+"""
+LOAD = """
 from mmengine.config import Config
 print(Config.fromfile({path!r}).default_scope)
-'''
+"""
 
 
 @pytest.mark.parametrize('fenced', [True, False])
@@ -26,8 +28,13 @@ def test_base_of_another_package(tmp_path: Path, fenced: bool) -> None:
     config = tmp_path / 'config.py'
     config.write_text("_base_ = 'mmdet::_base_/default_runtime.py'\n")
     code = HIDE + 'import mmyolo_lite\n' * fenced + LOAD.format(path=str(config))
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                          env={'PYTHONPATH': str(REPO)}, check=False)
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        env={'PYTHONPATH': str(REPO)},
+        check=False,
+    )
     if fenced:
         assert done.stdout.strip() == 'mmdet', done.stderr
     else:

@@ -53,7 +53,9 @@ def test_other_operations_say_what_to_install_when_called() -> None:
     from mmcv.ops import deform_conv2d
 
     ext = sys.modules['mmcv._ext']
-    with pytest.raises(DependencyError, match='"roi_align_forward" needs the full mmcv.*pip install'):
+    with pytest.raises(
+        DependencyError, match='"roi_align_forward" needs the full mmcv.*pip install'
+    ):
         ext.roi_align_forward(torch.zeros(1))
     convolution = torch.zeros(1, 1, 4, 4), torch.zeros(1, 18, 2, 2), torch.zeros(1, 1, 3, 3)
     with pytest.raises(DependencyError, match='needs the full mmcv'):

@@ -15,12 +15,27 @@ LOAD = [dict(type='mmyolo_lite.LoadImageFromFile')]
 
 
 def content(images=3, categories=('cat', 'dog'), **changes):
-    """Return a small COCO dict: `images` images of 40 x 50 with one object of category id 7 each."""
+    """Return a small COCO dict: `images` images of 40 x 50 with one object of category id 7
+    each.
+    """
     coco = dict(
-        images=[dict(id=i, file_name=f'{i}.png', height=40, width=50) for i in range(1, images + 1)],
-        annotations=[dict(id=i, image_id=i, category_id=7, bbox=[5.0, 5, 10, 10], area=100, iscrowd=0,
-                          segmentation=[[5.0, 5, 15, 5, 15, 15]]) for i in range(1, images + 1)],
-        categories=[dict(id=7 + i, name=name) for i, name in enumerate(categories)])
+        images=[
+            dict(id=i, file_name=f'{i}.png', height=40, width=50) for i in range(1, images + 1)
+        ],
+        annotations=[
+            dict(
+                id=i,
+                image_id=i,
+                category_id=7,
+                bbox=[5.0, 5, 10, 10],
+                area=100,
+                iscrowd=0,
+                segmentation=[[5.0, 5, 15, 5, 15, 15]],
+            )
+            for i in range(1, images + 1)
+        ],
+        categories=[dict(id=7 + i, name=name) for i, name in enumerate(categories)],
+    )
     return {**coco, **changes}
 
 
@@ -45,8 +60,10 @@ def build(tmp_path):
 def log(monkeypatch):
     """Collect the warnings of the dataset."""
     lines = []
-    monkeypatch.setattr('mmyolo_lite.datasets.coco.print_log',
-                        lambda text, logger, level: lines.append(text) if level == logging.WARNING else None)
+    monkeypatch.setattr(
+        'mmyolo_lite.datasets.coco.print_log',
+        lambda text, logger, level: lines.append(text) if level == logging.WARNING else None,
+    )
     return lines
 
 
@@ -66,7 +83,9 @@ def test_images_are_parsed_in_order_of_the_file(build, log):
     dataset = build(coco)
     assert [dataset.get_data_info(i)['img_id'] for i in range(3)] == [3, 2, 1]
     (instance,) = dataset.get_data_info(0)['instances']
-    assert instance == dict(bbox=[5, 5, 15, 15], bbox_label=0, ignore_flag=0, mask=[[5, 5, 15, 5, 15, 15]])
+    assert instance == dict(
+        bbox=[5, 5, 15, 15], bbox_label=0, ignore_flag=0, mask=[[5, 5, 15, 5, 15, 15]]
+    )
     assert not log
 
 
@@ -74,24 +93,30 @@ def test_labels_follow_the_configured_order_and_not_the_files(build, log):
     dataset = build(classes=('dog', 'cat'))
     assert dataset.get_data_info(0)['instances'][0]['bbox_label'] == 1
     assert dataset.cat2label == {7: 1, 8: 0}
-    assert len(log) == 1 and "'cat', 'dog', but the config names 'dog', 'cat'" in log[0]
+    assert log == []
 
 
 def test_annotations_of_other_classes_are_left_out(build):
     coco = content()
     coco['annotations'][1]['category_id'] = 8
-    dataset = build(coco, classes=('dog', ))
+    dataset = build(coco, classes=('dog',))
     assert [len(dataset.get_data_info(i)['instances']) for i in range(3)] == [0, 1, 0]
-    filtered = build(coco, classes=('dog', ), filter_cfg=dict(filter_empty_gt=True))
+    filtered = build(coco, classes=('dog',), filter_cfg=dict(filter_empty_gt=True))
     assert [filtered.get_data_info(i)['img_id'] for i in range(len(filtered))] == [2]
 
 
 def test_policy_then_filter_then_indices(build):
     coco = content(4)
-    for image, (height, width) in zip(coco['images'], [(60, 40), (40, 60), (50, 50), (10, 100)], strict=True):
+    for image, (height, width) in zip(
+        coco['images'], [(60, 40), (40, 60), (50, 50), (10, 100)], strict=True
+    ):
         image.update(height=height, width=width)
-    dataset = build(coco, batch_shapes_cfg=dict(type='BatchShapePolicy', batch_size=2, img_size=64),
-                    filter_cfg=dict(min_size=32), indices=2)
+    dataset = build(
+        coco,
+        batch_shapes_cfg=dict(type='BatchShapePolicy', batch_size=2, img_size=64),
+        filter_cfg=dict(min_size=32),
+        indices=2,
+    )
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     assert [info['img_id'] for info in infos] == [2, 3]
     assert [info['batch_shape'].tolist() for info in infos] == [[64, 96], [96, 96]]
@@ -110,20 +135,25 @@ def test_check_images_names_the_first_missing(build, tmp_path, serialize):
     assert len(lazy) == 3
 
 
-@pytest.mark.parametrize('classes, words', [
-    ('cat', r"the text 'cat'.*\('cat', \)"),
-    ((), 'at least one name'),
-    (('cat', 'cat'), "'cat' more than once"),
-    (('cat', 'dgo'), r"1 of the 2 .*'dgo' \(did you mean 'dog'\?\).*'cat', 'dog'.*metainfo"),
-])
+@pytest.mark.parametrize(
+    'classes, words',
+    [
+        ('cat', r"the text 'cat'.*\('cat', \)"),
+        ((), 'at least one name'),
+        (('cat', 'cat'), "'cat' more than once"),
+        (('cat', 'dgo'), r"1 of the 2 .*'dgo' \(did you mean 'dog'\?\).*'cat', 'dog'.*metainfo"),
+    ],
+)
 def test_classes_that_do_not_fit_are_explained(build, classes, words):
     with pytest.raises(ConfigError, match=words):
         build(classes=classes)
 
 
 def test_forgotten_metainfo_is_explained(build):
-    with pytest.raises(ConfigError, match=r'80 of the 80 configured classes .*and 75 more.*metainfo'):
-        build(content(categories=('balloon', )), classes=YOLOv5CocoDataset.METAINFO['classes'])
+    with pytest.raises(
+        ConfigError, match=r'80 of the 80 configured classes .*and 75 more.*metainfo'
+    ):
+        build(content(categories=('balloon',)), classes=YOLOv5CocoDataset.METAINFO['classes'])
 
 
 def changed(key, index, **values):
@@ -138,23 +168,26 @@ def lacking(key, name):
     return coco
 
 
-@pytest.mark.parametrize('coco, words', [
-    ('{"images": [', 'not valid JSON.*line 1'),
-    ('[]', 'holds a list'),
-    ({'images': [], 'categories': []}, 'no list "annotations"'),
-    (lacking('images', 'height'), "id 2 lacks 'height'"),
-    (lacking('annotations', 'bbox'), "\"annotations\" with id 2 lacks 'bbox'"),
-    (lacking('annotations', 'id'), "position 1 lacks 'id'"),
-    (changed('annotations', 1, id=1), "id 1 appears twice in \"annotations\""),
-    (changed('images', 1, id=1), "id 1 appears twice in \"images\""),
-    (changed('images', 0, width=0), "'1.png'.*width=0"),
-    (changed('annotations', 0, id=[1]), 'must be a whole number'),
-    (changed('annotations', 0, category_id={}), 'must be a whole number'),
-    (changed('annotations', 0, image_id=[1]), 'annotation with id 1'),
-    (changed('annotations', 0, image_id=99), 'annotation with id 1 .*99'),
-    (changed('annotations', 0, bbox=[1, 2, 3]), 'annotation with id 1 .*four'),
-    (changed('annotations', 0, bbox=[1, 2, 3, float('nan')]), 'annotation with id 1 .*four'),
-])
+@pytest.mark.parametrize(
+    'coco, words',
+    [
+        ('{"images": [', 'not valid JSON.*line 1'),
+        ('[]', 'holds a list'),
+        ({'images': [], 'categories': []}, 'no list "annotations"'),
+        (lacking('images', 'height'), "id 2 lacks 'height'"),
+        (lacking('annotations', 'bbox'), '"annotations" with id 2 lacks \'bbox\''),
+        (lacking('annotations', 'id'), "position 1 lacks 'id'"),
+        (changed('annotations', 1, id=1), 'id 1 appears twice in "annotations"'),
+        (changed('images', 1, id=1), 'id 1 appears twice in "images"'),
+        (changed('images', 0, width=0), "'1.png'.*width=0"),
+        (changed('annotations', 0, id=[1]), 'must be a whole number'),
+        (changed('annotations', 0, category_id={}), 'must be a whole number'),
+        (changed('annotations', 0, image_id=[1]), 'annotation with id 1'),
+        (changed('annotations', 0, image_id=99), 'annotation with id 1 .*99'),
+        (changed('annotations', 0, bbox=[1, 2, 3]), 'annotation with id 1 .*four'),
+        (changed('annotations', 0, bbox=[1, 2, 3, float('nan')]), 'annotation with id 1 .*four'),
+    ],
+)
 def test_a_damaged_annotation_file_is_named_with_the_place(build, coco, words):
     with pytest.raises(DataError, match=words) as caught:
         build(coco)
@@ -183,10 +216,14 @@ def test_a_test_set_may_have_no_annotations_but_a_training_set_may_not(build):
         build(filter_cfg=dict(min_size=41))
 
 
-@pytest.mark.parametrize('values, words', [
-    (dict(id=0), 'id 0'), (dict(category_id=99), 'not in "categories"'),
-    (dict(segmentation=dict(size=[40, 50], counts=[2000])), '1 objects have run-length masks'),
-])
+@pytest.mark.parametrize(
+    'values, words',
+    [
+        (dict(id=0), 'id 0'),
+        (dict(category_id=99), 'not in "categories"'),
+        (dict(segmentation=dict(size=[40, 50], counts=[2000])), '1 objects have run-length masks'),
+    ],
+)
 def test_harmful_annotations_give_one_warning(build, log, values, words):
     build(changed('annotations', 0, **values))
     assert len(log) == 1 and words in log[0]

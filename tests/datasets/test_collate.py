@@ -15,6 +15,7 @@ from tests.shared_data import golden
 def packed(image, boxes, labels, overlap_masks=None, masks=None):
     from mmdet.structures import DetDataSample
     from mmdet.structures.bbox import HorizontalBoxes
+
     sample = DetDataSample()
     boxes = HorizontalBoxes(torch.as_tensor(boxes).reshape(-1, 4))
     sample.gt_instances = InstanceData(bboxes=boxes, labels=torch.as_tensor(labels))
@@ -35,15 +36,25 @@ def test_recorded_batches_are_reproduced(overlap):
     data = golden('data_collate.npz')
     batch = []
     for i in range(len(data['n'])):
-        item = {name: data[f'ov{overlap}_in{i}_{name}'] for name in ('img', 'boxes', 'labels', 'masks')}
+        item = {
+            name: data[f'ov{overlap}_in{i}_{name}'] for name in ('img', 'boxes', 'labels', 'masks')
+        }
         masks = torch.from_numpy(item['masks'])
-        batch.append(packed(item['img'], item['boxes'], item['labels'],
-                            **{'overlap_masks' if overlap else 'masks': masks}))
+        batch.append(
+            packed(
+                item['img'],
+                item['boxes'],
+                item['labels'],
+                **{'overlap_masks' if overlap else 'masks': masks},
+            )
+        )
     out = yolov5_collate(batch)
     np.testing.assert_array_equal(out['inputs'], data[f'ov{overlap}_out_inputs'])
     for name in ('bboxes_labels', 'masks'):
         np.testing.assert_array_equal(out['data_samples'][name], data[f'ov{overlap}_out_{name}'])
-        assert str(out['data_samples'][name].dtype)[6:] == str(data[f'ov{overlap}_out_{name}'].dtype)
+        assert str(out['data_samples'][name].dtype)[6:] == str(
+            data[f'ov{overlap}_out_{name}'].dtype
+        )
 
 
 def test_a_batch_without_objects():
@@ -59,8 +70,11 @@ def test_images_stay_a_list_for_multi_scale_training():
 
 def test_polygons_that_were_not_rasterised_are_explained():
     from mmdet.structures.mask import PolygonMasks
+
     with pytest.raises(ConfigError, match='Polygon2Mask'):
-        yolov5_collate([packed(torch.zeros(3, 4, 4), torch.zeros(0, 4), [], masks=PolygonMasks([], 4, 4))])
+        yolov5_collate(
+            [packed(torch.zeros(3, 4, 4), torch.zeros(0, 4), [], masks=PolygonMasks([], 4, 4))]
+        )
 
 
 @pytest.mark.parametrize('registry', [ROOT_FUNCTIONS, COLLATE_FUNCTIONS])

@@ -32,20 +32,33 @@ def root(data, tmp_path_factory):
 
 
 def dataset(root, pipeline, **kwargs):
-    return YOLOv5CocoDataset(data_root=str(root), ann_file='ann.json', data_prefix=dict(img=''),
-                             metainfo=dict(classes=('a', 'b')), pipeline=pipeline,
-                             filter_cfg=dict(filter_empty_gt=False, min_size=32), **kwargs)
+    return YOLOv5CocoDataset(
+        data_root=str(root),
+        ann_file='ann.json',
+        data_prefix=dict(img=''),
+        metainfo=dict(classes=('a', 'b')),
+        pipeline=pipeline,
+        filter_cfg=dict(filter_empty_gt=False, min_size=32),
+        **kwargs,
+    )
 
 
 def training_pipeline(variant, scale):
     width, height = scale
     masks = dict(with_mask=True, mask2bbox=True) if variant != 'det' else {}
-    load = [dict(type='LoadImageFromFile', backend_args=None),
-            dict(type='LoadAnnotations', with_bbox=True, **masks)]
+    load = [
+        dict(type='LoadImageFromFile', backend_args=None),
+        dict(type='LoadAnnotations', with_bbox=True, **masks),
+    ]
     mosaic = dict(type='Mosaic', img_scale=scale, pad_val=114.0, pre_transform=load)
-    affine = dict(type='YOLOv5RandomAffine', max_rotate_degree=0.0, max_shear_degree=0.0,
-                  scaling_ratio_range=(0.5, 1.5), border=(-(width // 2), -(height // 2)),
-                  border_val=(114, 114, 114))
+    affine = dict(
+        type='YOLOv5RandomAffine',
+        max_rotate_degree=0.0,
+        max_shear_degree=0.0,
+        scaling_ratio_range=(0.5, 1.5),
+        border=(-(width // 2), -(height // 2)),
+        border_val=(114, 114, 114),
+    )
     if variant != 'det':
         affine.update(min_area_ratio=0.01, max_aspect_ratio=100, use_mask_refine=True)
     chain = [mosaic, affine]
@@ -74,7 +87,9 @@ def test_training_samples_equal_the_recorded_ones(data, root, variant):
     if variant == 'det':
         assert 'masks' not in batch['data_samples']
     else:
-        assert tuple(batch['data_samples']['masks'].shape) == tuple(data[f'{variant}_collate_masks_shape'])
+        assert tuple(batch['data_samples']['masks'].shape) == tuple(
+            data[f'{variant}_collate_masks_shape']
+        )
 
 
 def _check_training_sample(data, key, packed):
@@ -96,19 +111,31 @@ def validation_set(root, scale):
     pipeline = [
         dict(type='LoadImageFromFile', backend_args=None),
         dict(type='YOLOv5KeepRatioResize', scale=scale),
-        dict(type='LetterResize', scale=scale, allow_scale_up=False, half_pad_param=True,
-             pad_val=dict(img=114)),
+        dict(
+            type='LetterResize',
+            scale=scale,
+            allow_scale_up=False,
+            half_pad_param=True,
+            pad_val=dict(img=114),
+        ),
         dict(type='LoadAnnotations', with_bbox=True, _scope_='mmdet'),
         dict(type='mmdet.PackDetInputs', meta_keys=VAL_META),
     ]
-    policy = dict(type='BatchShapePolicy', batch_size=2, img_size=scale[0], size_divisor=32,
-                  extra_pad_ratio=0.5)
+    policy = dict(
+        type='BatchShapePolicy',
+        batch_size=2,
+        img_size=scale[0],
+        size_divisor=32,
+        extra_pad_ratio=0.5,
+    )
     return dataset(root, pipeline, test_mode=True, batch_shapes_cfg=policy)
 
 
 def test_validation_samples_equal_the_recorded_ones(data, root):
     samples = validation_set(root, tuple(json.loads(str(data['cases_json']))['img_scale']))
-    assert [samples.get_data_info(i)['img_id'] for i in range(len(samples))] == data['val_img_ids'].tolist()
+    assert [samples.get_data_info(i)['img_id'] for i in range(len(samples))] == data[
+        'val_img_ids'
+    ].tolist()
     for i in range(len(samples)):
         packed = samples[i]
         np.testing.assert_array_equal(packed['inputs'], data[f'val_{i}_inputs'])
@@ -121,18 +148,29 @@ def test_validation_samples_equal_the_recorded_ones(data, root):
 
 def test_mmdet_coco_metric_scores_perfect_predictions_on_the_dataset(data, root):
     samples = validation_set(root, tuple(json.loads(str(data['cases_json']))['img_scale']))
-    metric = METRICS.build(dict(type='mmdet.CocoMetric', ann_file=str(root / 'ann.json'), metric='bbox'))
+    metric = METRICS.build(
+        dict(type='mmdet.CocoMetric', ann_file=str(root / 'ann.json'), metric='bbox')
+    )
     metric.dataset_meta = samples.metainfo
     for i in range(len(samples)):
         sample = samples[i]['data_samples']
         truth = sample.gt_instances
         found = dict(bboxes=truth.bboxes.tensor, labels=truth.labels, scores=torch.ones(len(truth)))
-        metric.process({}, [dict(img_id=sample.img_id, ori_shape=sample.ori_shape, pred_instances=found)])
+        metric.process(
+            {}, [dict(img_id=sample.img_id, ori_shape=sample.ori_shape, pred_instances=found)]
+        )
     assert metric.evaluate(len(samples))['coco/bbox_mAP'] == pytest.approx(1.0)
 
 
 def test_compose_can_be_built_from_a_config(data, root):
-    steps = TRANSFORMS.build(dict(type='Compose', transforms=[dict(type='LoadImageFromFile'),
-                                                              dict(type='YOLOv5KeepRatioResize', scale=64)]))
+    steps = TRANSFORMS.build(
+        dict(
+            type='Compose',
+            transforms=[
+                dict(type='LoadImageFromFile'),
+                dict(type='YOLOv5KeepRatioResize', scale=64),
+            ],
+        )
+    )
     results = steps(dict(img_path=str(root / '0.png')))
     assert max(results['img_shape']) == 64

@@ -1,4 +1,6 @@
-"""The embedded sample set: the same bytes for the same seed, polygons that are the visible outlines."""
+"""The embedded sample set: the same bytes for the same seed, polygons that are the visible
+outlines.
+"""
 
 import json
 from pathlib import Path
@@ -20,7 +22,9 @@ from mmyolo_lite.errors import DataError
 
 def contents(root: Path) -> dict[str, bytes]:
     return {
-        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob('*')) if path.is_file()
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob('*'))
+        if path.is_file()
     }
 
 
@@ -47,7 +51,9 @@ def test_same_seed_same_bytes(sample, tmp_path):
 def test_another_seed_and_the_other_split_differ(sample, tmp_path):
     make_sample_dataset(tmp_path, 4, 2, 240, seed=4)
     ours, theirs = contents(tmp_path), contents(sample)
-    pictures = [data for files in (ours, theirs) for name, data in files.items() if name.endswith('.jpg')]
+    pictures = [
+        data for files in (ours, theirs) for name, data in files.items() if name.endswith('.jpg')
+    ]
     assert len(pictures) == len(set(pictures)) == 12
 
 
@@ -134,7 +140,9 @@ def test_overwriting_only_an_earlier_sample(tmp_path):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize('bad', [dict(num_train=0), dict(num_val=-1), dict(long_side=10), dict(seed=-1)])
+@pytest.mark.parametrize(
+    'bad', [dict(num_train=0), dict(num_val=-1), dict(long_side=10), dict(seed=-1)]
+)
 def test_numbers_out_of_range(tmp_path, bad):
     with pytest.raises(DataError):
         make_sample_dataset(tmp_path, **bad)

@@ -18,6 +18,7 @@ class Draws(Dataset):
 
     def __getitem__(self, index):
         import cv2
+
         draws = np.random.randint(2**31), torch.randint(2**31, ()).item()
         return *draws, cv2.getNumThreads(), torch.get_num_threads()
 
@@ -49,14 +50,25 @@ def test_ranks_differ(monkeypatch):
 
 
 def test_the_arguments_of_mmengines_function_are_accepted():
-    init = partial(yolov5_worker_init, num_workers=2, rank=0, seed=5, disable_subprocess_warning=True)
+    init = partial(
+        yolov5_worker_init, num_workers=2, rank=0, seed=5, disable_subprocess_warning=True
+    )
     assert epochs(0, count=1, init=init) == epochs(0, count=1)
 
 
 def test_the_runner_builds_a_loader_with_it():
     from mmengine.runner import Runner
+
     torch.manual_seed(0)
     loader = Runner.build_dataloader(
-        dict(dataset=Draws(), batch_size=1, num_workers=2, sampler=dict(type='DefaultSampler', shuffle=False),
-             collate_fn=dict(type='default_collate'), worker_init_fn=dict(type='yolov5_worker_init')), seed=1)
+        dict(
+            dataset=Draws(),
+            batch_size=1,
+            num_workers=2,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='default_collate'),
+            worker_init_fn=dict(type='yolov5_worker_init'),
+        ),
+        seed=1,
+    )
     assert [int(item[0]) for item in loader] != [int(item[0]) for item in loader]

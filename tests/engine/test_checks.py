@@ -12,7 +12,9 @@ from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.models import YOLOv5Head, YOLOv5InsHead, YOLOv5InsHeadModule
 from tests.shared_data import REPO
 
-BALLOON = REPO / 'configs/yolov5/ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_balloon_instance.py'
+BALLOON = (
+    REPO / 'configs/yolov5/ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_balloon_instance.py'
+)
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def refused(config: Config, words: str) -> None:
         (
             lambda c: c.model.backbone,
             'widen_facter',
-            r"model\.backbone\.widen_facter is unknown: YOLOv5CSPDarknet has no field .* Did you mean 'widen_factor'\?",
+            r"model\.backbone\.widen_facter is unknown: YOLOv5CSPDarknet .*'widen_factor'\?",
         ),
         (
             lambda c: c.model.bbox_head.head_module,
@@ -42,7 +44,7 @@ def refused(config: Config, words: str) -> None:
         (
             lambda c: c.train_dataloader.dataset.pipeline[3],
             'use_mask_refin',
-            r"train_dataloader\.dataset\.pipeline\[3\]\.use_mask_refin .*Did you mean 'use_mask_refine'",
+            r"train_dataloader\.dataset\.pipeline\[3\]\.use_mask_refin .*'use_mask_refine'",
         ),
         (
             lambda c: c.default_hooks.param_scheduler,
@@ -82,7 +84,10 @@ def test_components_of_other_packages_are_not_judged(config: Config) -> None:
 @pytest.mark.parametrize('loader', ['train_dataloader', 'val_dataloader', 'test_dataloader'])
 def test_numbers_of_classes_that_disagree(config: Config, loader: str) -> None:
     config[loader].dataset.metainfo = {'classes': ('balloon', 'kite')}
-    refused(config, rf"num_classes is 1, but {loader}\.dataset\.metainfo\.classes has 2: 'balloon', 'kite'")
+    refused(
+        config,
+        rf"num_classes is 1, but {loader}\.dataset\.metainfo\.classes has 2: 'balloon', 'kite'",
+    )
 
 
 def test_numbers_of_classes_inside_a_wrapped_data_set(config: Config) -> None:
@@ -104,7 +109,9 @@ def test_classes_as_a_string(config: Config) -> None:
 
 def test_forms_of_the_masks_that_disagree(config: Config) -> None:
     config.model.bbox_head.mask_overlap = False
-    refused(config, r'pipeline\[\d\]\.mask_overlap is True, but model\.bbox_head\.mask_overlap is False')
+    refused(
+        config, r'pipeline\[\d\]\.mask_overlap is True, but model\.bbox_head\.mask_overlap is False'
+    )
 
 
 def test_input_sizes_that_do_not_fit(config: Config) -> None:
@@ -126,5 +133,8 @@ def test_fields_follow_the_parents() -> None:
     assert parent is not None and child is not None
     assert child - parent == {'mask_overlap', 'loss_mask', 'loss_mask_weight'}
     module = accepted_fields(YOLOv5InsHeadModule)
-    assert module is not None and {'num_classes', 'in_channels', 'proto_channels', 'init_cfg'} <= module
+    assert (
+        module is not None
+        and {'num_classes', 'in_channels', 'proto_channels', 'init_cfg'} <= module
+    )
     assert accepted_fields(takes_all) is None

@@ -19,7 +19,11 @@ SEGMENTATION = CONFIGS / 'ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_coco_i
 def test_options_are_merged_into_all_levels() -> None:
     config = load_config(
         DETECTION,
-        {'train_cfg.max_epochs': 7, 'train_dataloader.dataset.pipeline.0.to_float32': True, 'new': 'field'},
+        {
+            'train_cfg.max_epochs': 7,
+            'train_dataloader.dataset.pipeline.0.to_float32': True,
+            'new': 'field',
+        },
     )
     assert config.train_cfg.max_epochs == 7
     assert config.train_dataloader.dataset.pipeline[0].to_float32
@@ -29,7 +33,9 @@ def test_options_are_merged_into_all_levels() -> None:
 def test_a_missing_file_names_the_nearest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(REPO)
     wrong = 'configs/yolov5/yolov5_s-v61_syncbn_fst_8xb16-300e_coco.py'
-    with pytest.raises(ConfigError, match=rf'{wrong}. Did you mean {DETECTION.relative_to(REPO)}\?'):
+    with pytest.raises(
+        ConfigError, match=rf'{wrong}. Did you mean {DETECTION.relative_to(REPO)}\?'
+    ):
         load_config(wrong)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match='not found: nothing.py. Check the path'):
@@ -165,7 +171,9 @@ def test_drawing(path: Path, with_mask: bool) -> None:
     hook = config.default_hooks.visualization
     assert (hook.draw, hook.show, hook.wait_time, hook.interval) == (True, False, 0.5, 1)
     assert hook.test_out_dir == 'pictures'
-    steps = [s for s in config.test_dataloader.dataset.pipeline if s.type.endswith('LoadAnnotations')]
+    steps = [
+        s for s in config.test_dataloader.dataset.pipeline if s.type.endswith('LoadAnnotations')
+    ]
     assert [bool(step.get('with_mask')) for step in steps] == [with_mask]
 
 

@@ -21,14 +21,21 @@ def launch(cwd: Path, script: str, *arguments: object) -> Done:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     done = subprocess.run(
-        [str(REPO / 'tools' / script), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=280,
-        env={**journey.environment(), 'PYTHON': sys.executable, 'PORT': str(port)})
+        [str(REPO / 'tools' / script), *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={**journey.environment(), 'PYTHON': sys.executable, 'PORT': str(port)},
+    )
     return Done(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Seven images, of which one has objects, in batches of one: most batches of each process have no object."""
+    """Seven images, of which one has objects, in batches of one: most batches of each process have
+    no object.
+    """
     folder = tmp_path_factory.mktemp('distributed')
     data = journey.make_data(folder / 'data', num_train=7)
 
@@ -38,8 +45,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     journey.edit_json(data / 'train.json', keep_one_image)
     config = journey.write_config(folder / 'tiny.py', data, epochs=1)
-    done = launch(folder, 'dist_train.sh', config, 2, '--cfg-options', 'train_dataloader.batch_size=1',
-                  'val_evaluator.outfile_prefix=two')
+    done = launch(
+        folder,
+        'dist_train.sh',
+        config,
+        2,
+        '--cfg-options',
+        'train_dataloader.batch_size=1',
+        'val_evaluator.outfile_prefix=two',
+    )
     return Run(folder, config, folder / 'work_dirs/tiny', done.check())
 
 
@@ -52,11 +66,15 @@ def test_both_processes_train_on_all_images(trained):
 
 def test_evaluation_equals_that_of_one_process_with_the_checkpoint(trained):
     checkpoint = trained.only('best_coco_bbox_mAP_epoch_1.pth')
-    launch(trained.folder, 'dist_test.sh', trained.config, checkpoint, 1, '--json-prefix', 'one').check()
+    launch(
+        trained.folder, 'dist_test.sh', trained.config, checkpoint, 1, '--json-prefix', 'one'
+    ).check()
 
     def results(prefix: str, kind: str) -> list:
         entries = json.loads((trained.folder / f'{prefix}.{kind}.json').read_text())
-        return sorted((e['image_id'], round(e['score'], 5), [round(x, 2) for x in e['bbox']]) for e in entries)
+        return sorted(
+            (e['image_id'], round(e['score'], 5), [round(x, 2) for x in e['bbox']]) for e in entries
+        )
 
     assert len({image for image, *_ in results('one', 'bbox')}) == journey.NUM_VAL
     assert results('two', 'bbox') == results('one', 'bbox')

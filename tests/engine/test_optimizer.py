@@ -10,7 +10,11 @@ from mmengine.model import MMDistributedDataParallel
 from torch import nn
 
 from mmyolo_lite.engine import optimizer as module
-from mmyolo_lite.engine.optimizer import YOLOv5OptimizerConstructor, group_parameters, scaled_weight_decay
+from mmyolo_lite.engine.optimizer import (
+    YOLOv5OptimizerConstructor,
+    group_parameters,
+    scaled_weight_decay,
+)
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from tests.models import golden_models as gm
@@ -50,7 +54,9 @@ def log() -> Iterator[mock.Mock]:
 
 def names_of(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[list[str]]:
     by_id = {id(parameter): name for name, parameter in model.named_parameters()}
-    return [[by_id[id(parameter)] for parameter in group['params']] for group in optimizer.param_groups]
+    return [
+        [by_id[id(parameter)] for parameter in group['params']] for group in optimizer.param_groups
+    ]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +96,9 @@ def test_weight_decay_table() -> None:
                 Mixed(stray=False), {'base_total_batch_size': base}, batch_size_per_gpu=batch_size
             )
         found = [group['weight_decay'] for group in optimizer.param_groups]
-        np.testing.assert_allclose(found, decays, atol=1e-9, err_msg=f'{batch_size} x {world} of {base}')
+        np.testing.assert_allclose(
+            found, decays, atol=1e-9, err_msg=f'{batch_size} x {world} of {base}'
+        )
 
 
 def test_weight_decay_is_not_scaled_without_a_batch_size() -> None:

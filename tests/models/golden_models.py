@@ -1,4 +1,6 @@
-"""The tiny recorded models of the fixtures, built and loaded, and their recorded maps as tensors."""
+"""The tiny recorded models of the fixtures, built and loaded, and their recorded maps as
+tensors.
+"""
 
 import json
 from functools import cache
@@ -17,7 +19,9 @@ INPUT_HW = (128, 160)
 
 @cache
 def archive(kind: str) -> Any:
-    """Return the fixture archive of the detector ('det') or the instance-segmentation model ('ins')."""
+    """Return the fixture archive of the detector ('det') or the instance-segmentation model
+    ('ins').
+    """
     return golden(f'golden_{kind}_tiny.npz')
 
 
@@ -43,8 +47,10 @@ def build(kind: str, **head: Any) -> nn.Module:
 def maps(kind: str, mode: str) -> list[Any]:
     """Return the recorded head maps of 'eval' or 'train' mode, as leaves that want gradients."""
     z = archive(kind)
-    found: list[Any] = [[tensor(z[f'{mode}/{name}{level}']).requires_grad_() for level in range(3)]
-                        for name in MAPS[kind]]
+    found: list[Any] = [
+        [tensor(z[f'{mode}/{name}{level}']).requires_grad_() for level in range(3)]
+        for name in MAPS[kind]
+    ]
     if kind == 'ins':
         found.append(tensor(z[f'{mode}/proto']).requires_grad_())
     return found
@@ -58,6 +64,8 @@ def batch(kind: str, case: str) -> dict[str, Any]:
     """Return the recorded targets of a loss case in the model's form."""
     z, prefix = archive(kind), f'loss/{case}/'
     names = {'bboxes_labels', 'masks', 'ignored'}
-    found: dict[str, Any] = {name: tensor(z[prefix + name]) for name in names if prefix + name in z.files}
+    found: dict[str, Any] = {
+        name: tensor(z[prefix + name]) for name in names if prefix + name in z.files
+    }
     found['img_metas'] = [{'batch_input_shape': INPUT_HW}] * 2
     return found

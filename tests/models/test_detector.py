@@ -34,16 +34,22 @@ def targets(kind: str) -> dict[str, Any]:
         'img_metas': [{'batch_input_shape': INPUT_HW}] * 2,
     }
     if kind == 'ins':
-        batch['masks'] = torch.randint(0, 2, (2, INPUT_HW[0] // 4, INPUT_HW[1] // 4), dtype=torch.uint8)
+        batch['masks'] = torch.randint(
+            0, 2, (2, INPUT_HW[0] // 4, INPUT_HW[1] // 4), dtype=torch.uint8
+        )
     return batch
 
 
 @pytest.mark.parametrize('kind', ['det', 'ins'])
 def test_one_step_reaches_every_parameter(kind: str) -> None:
     model = detector(kind).train()
-    data = model.data_preprocessor({'inputs': images(), 'data_samples': targets(kind)}, training=True)
+    data = model.data_preprocessor(
+        {'inputs': images(), 'data_samples': targets(kind)}, training=True
+    )
     losses = model(**data, mode='loss')
-    assert set(losses) == {'loss_cls', 'loss_obj', 'loss_bbox'} | ({'loss_mask'} if kind == 'ins' else set())
+    assert set(losses) == {'loss_cls', 'loss_obj', 'loss_bbox'} | (
+        {'loss_mask'} if kind == 'ins' else set()
+    )
     sum(losses.values()).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
@@ -70,7 +76,11 @@ def test_raw_maps(kind: str, parts: int) -> None:
 
 @pytest.mark.parametrize(
     ('hw', 'words'),
-    [((60, 96), '60x96.*multiples of 32.*64x96'), ((64, 100), '64x100.*64x96'), ((8, 8), '8x8.*32x32')],
+    [
+        ((60, 96), '60x96.*multiples of 32.*64x96'),
+        ((64, 100), '64x100.*64x96'),
+        ((8, 8), '8x8.*32x32'),
+    ],
 )
 def test_input_sizes_that_do_not_fit_are_named_with_the_nearest_that_do(
     hw: tuple[int, int], words: str
@@ -113,7 +123,12 @@ def sync_norms(model: nn.Module) -> int:
 
 @pytest.mark.parametrize(
     ('world', 'device', 'use_syncbn', 'converted'),
-    [(1, 'cuda', True, False), (2, 'cpu', True, False), (2, 'cuda', False, False), (2, 'cuda', True, True)],
+    [
+        (1, 'cuda', True, False),
+        (2, 'cpu', True, False),
+        (2, 'cuda', False, False),
+        (2, 'cuda', True, True),
+    ],
 )
 def test_norms_synchronise_in_several_processes_on_an_accelerator_only(
     world: int, device: str, use_syncbn: bool, converted: bool
@@ -128,7 +143,11 @@ def test_norms_synchronise_in_several_processes_on_an_accelerator_only(
 
 
 def test_state_dict_holds_weights_alone() -> None:
-    assert {key.split('.')[0] for key in detector('ins').state_dict()} == {'backbone', 'neck', 'bbox_head'}
-    assert {key.split('.')[1] for key in detector('ins').state_dict() if key.startswith('bbox_head')} == {
-        'head_module'
+    assert {key.split('.')[0] for key in detector('ins').state_dict()} == {
+        'backbone',
+        'neck',
+        'bbox_head',
     }
+    assert {
+        key.split('.')[1] for key in detector('ins').state_dict() if key.startswith('bbox_head')
+    } == {'head_module'}

@@ -43,9 +43,12 @@ def test_recorded_steps(case: str) -> None:
     source = net()
     load(source, keys, z[f'{case}/init'])
     ema = MODELS.build(
-        {'type': 'ExpMomentumEMA', **json.loads(str(z[f'{case}/spec']))}, default_args={'model': source}
+        {'type': 'ExpMomentumEMA', **json.loads(str(z[f'{case}/spec']))},
+        default_args={'model': source},
     )
-    for step, (state, average) in enumerate(zip(z[f'{case}/source'], z[f'{case}/average'], strict=True)):
+    for step, (state, average) in enumerate(
+        zip(z[f'{case}/source'], z[f'{case}/average'], strict=True)
+    ):
         load(source, keys, state)
         ema.update_parameters(source)
         found = flatten(ema.module, keys)
@@ -85,7 +88,9 @@ def test_launches_do_not_grow_with_the_number_of_tensors(layers: int) -> None:
 @pytest.mark.parametrize('update_buffers', [True, False])
 def test_a_moved_model_keeps_averaging(update_buffers: bool) -> None:
     source = net()
-    ema = ExpMomentumEMA(source, momentum=0.5, gamma=1, update_buffers=update_buffers).to(torch.float64)
+    ema = ExpMomentumEMA(source, momentum=0.5, gamma=1, update_buffers=update_buffers).to(
+        torch.float64
+    )
     source.to(torch.float64)
     shift = 0.0  # of the average, while the source moves by one a step
     for step in range(3):

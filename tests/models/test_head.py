@@ -43,7 +43,9 @@ def listed(form: str) -> list[DetDataSample]:
 
 
 def packed(form: str) -> dict[str, torch.Tensor]:
-    rows = [[image, label, *box] for image, boxes in enumerate(BOXES) for label, box in enumerate(boxes)]
+    rows = [
+        [image, label, *box] for image, boxes in enumerate(BOXES) for label, box in enumerate(boxes)
+    ]
     batch = {'bboxes_labels': torch.tensor(rows)}
     if form != 'det':
         batch['masks'] = torch.cat(
@@ -57,8 +59,12 @@ def packed(form: str) -> dict[str, torch.Tensor]:
 def test_lists_of_samples_give_the_loss_of_the_packed_batch(form: str, preprocessor: str) -> None:
     settings = {} if form == 'det' else {'mask_overlap': form == 'overlap'}
     model = detector('det' if form == 'det' else 'ins', **settings).train()
-    listing = MODELS.build({'type': preprocessor, 'mean': [0.0] * 3, 'std': [255.0] * 3, 'bgr_to_rgb': True})
-    fast = model.data_preprocessor({'inputs': images(3), 'data_samples': packed(form)}, training=True)
+    listing = MODELS.build(
+        {'type': preprocessor, 'mean': [0.0] * 3, 'std': [255.0] * 3, 'bgr_to_rgb': True}
+    )
+    fast = model.data_preprocessor(
+        {'inputs': images(3), 'data_samples': packed(form)}, training=True
+    )
     slow = listing({'inputs': list(images(3)), 'data_samples': listed(form)}, training=True)
     expected = model(**fast, mode='loss')
     found = model(**slow, mode='loss')
@@ -81,7 +87,9 @@ def test_masks_of_the_other_form_are_explained(form: str, overlap: bool) -> None
 
 def test_missing_masks_are_explained() -> None:
     model = detector('ins').train()
-    data = model.data_preprocessor({'inputs': images(3), 'data_samples': packed('det')}, training=True)
+    data = model.data_preprocessor(
+        {'inputs': images(3), 'data_samples': packed('det')}, training=True
+    )
     with pytest.raises(DataError, match='with_mask=True and Polygon2Mask'):
         model(**data, mode='loss')
 
@@ -157,7 +165,10 @@ def test_initialising_twice_shifts_the_biases_once(kind: str) -> None:
 
 def test_prototypes_pass_through_the_activation() -> None:
     module = MODELS.build(head('ins')['head_module']).eval()
-    feats = [torch.randn(1, c, 8 // s, 12 // s) * 10 for c, s in zip((32, 64, 128), (1, 2, 4), strict=True)]
+    feats = [
+        torch.randn(1, c, 8 // s, 12 // s) * 10
+        for c, s in zip((32, 64, 128), (1, 2, 4), strict=True)
+    ]
     prototypes = module(feats)[4]
     assert prototypes.shape == (1, 4, 16, 24)
     assert prototypes.min() >= -0.2785
@@ -183,10 +194,17 @@ def test_priors_follow_the_dtype_and_are_made_once() -> None:
     sizes, cpu = [(4, 6), (2, 3), (1, 2)], torch.device('cpu')
     first = found.levels(sizes, torch.float32, cpu)
     low = found.levels(sizes, torch.bfloat16, cpu)
-    assert {p.dtype for p in first} == {torch.float32} and {p.dtype for p in low} == {torch.bfloat16}
+    assert {p.dtype for p in first} == {torch.float32} and {p.dtype for p in low} == {
+        torch.bfloat16
+    }
     assert found.levels([torch.Size(s) for s in sizes], torch.float32, cpu) is first
     assert [len(p) for p in first] == [72, 18, 6]
-    assert first[0][3 * 1].tolist() == [12 - 5, 4 - 6.5, 12 + 5, 4 + 6.5]  # prior 0 of row 0, column 1
+    assert first[0][3 * 1].tolist() == [
+        12 - 5,
+        4 - 6.5,
+        12 + 5,
+        4 + 6.5,
+    ]  # prior 0 of row 0, column 1
 
 
 def test_the_cache_is_bounded() -> None:

@@ -8,7 +8,10 @@ from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.registry import MODELS
 from tests.shared_data import golden
 
-PAIR = torch.tensor([[5.0, 5, 4, 4], [8.0, 8, 2, 6]]), torch.tensor([[6.0, 5, 4, 4], [8.0, 9, 3, 6]])
+PAIR = (
+    torch.tensor([[5.0, 5, 4, 4], [8.0, 8, 2, 6]]),
+    torch.tensor([[6.0, 5, 4, 4], [8.0, 9, 3, 6]]),
+)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +38,9 @@ def test_recorded_reductions(
             'return_iou': True,
         }
     )
-    pred, target, weight = (torch.from_numpy(z[name]) for name in ('pred_xywh', 'target_xywh', 'weight'))
+    pred, target, weight = (
+        torch.from_numpy(z[name]) for name in ('pred_xywh', 'target_xywh', 'weight')
+    )
     value, iou = loss(pred, target, weight=weight if weighted else None, avg_factor=avg_factor)
     np.testing.assert_allclose(value.numpy(), z[f'loss/{case}'], rtol=2e-5, atol=2e-5 * loss_weight)
     np.testing.assert_allclose(iou.numpy(), z['xywh/ciou'], atol=2e-5)
@@ -51,7 +56,9 @@ def test_all_zero_weights_keep_the_return_type(return_iou: bool) -> None:
 
 
 def test_a_weight_for_each_side_counts_by_its_mean() -> None:
-    loss = MODELS.build({'type': 'IoULoss', 'iou_mode': 'ciou', 'return_iou': False, 'reduction': 'none'})
+    loss = MODELS.build(
+        {'type': 'IoULoss', 'iou_mode': 'ciou', 'return_iou': False, 'reduction': 'none'}
+    )
     by_side = loss(*PAIR, weight=torch.tensor([[1.0, 1, 0, 0], [2.0, 0, 0, 0]]))
     torch.testing.assert_close(by_side, loss(*PAIR) * 0.5)
 

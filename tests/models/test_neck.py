@@ -41,15 +41,21 @@ def test_switching_the_mode_returns_the_module() -> None:
 
 
 def test_maps_keep_their_shapes() -> None:
-    maps = [torch.rand(2, c // 8, 64 // s, 96 // s) for c, s in zip(CHANNELS, (8, 16, 32), strict=True)]
+    maps = [
+        torch.rand(2, c // 8, 64 // s, 96 // s) for c, s in zip(CHANNELS, (8, 16, 32), strict=True)
+    ]
     out = build()(maps)
     assert isinstance(out, tuple)
     assert [m.shape for m in out] == [m.shape for m in maps]
 
 
 @pytest.mark.parametrize('widen_factor', [0.2, 0.3, 0.35])
-def test_widths_that_cannot_be_wired_are_refused_with_the_nearest_that_can(widen_factor: float) -> None:
-    with pytest.raises(ConfigError, match=f'widen_factor {widen_factor}.*nearest to yours is') as caught:
+def test_widths_that_cannot_be_wired_are_refused_with_the_nearest_that_can(
+    widen_factor: float,
+) -> None:
+    with pytest.raises(
+        ConfigError, match=f'widen_factor {widen_factor}.*nearest to yours is'
+    ) as caught:
         build(widen_factor=widen_factor)
     nearest = float(str(caught.value).rsplit(' ', 1)[1].rstrip('.'))
     assert abs(nearest - widen_factor) <= 1 / 64

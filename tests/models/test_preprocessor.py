@@ -75,7 +75,9 @@ def test_mean_and_std_are_not_saved() -> None:
 
 def test_lists_of_samples_become_the_same_batch() -> None:
     boxes = [[[1.0, 2, 3, 4], [5.0, 6, 7, 8]], []]
-    listed = build()({'inputs': list(images()), 'data_samples': [sample(b) for b in boxes]}, training=True)
+    listed = build()(
+        {'inputs': list(images()), 'data_samples': [sample(b) for b in boxes]}, training=True
+    )
     table = torch.tensor([[0.0, 0, 1, 2, 3, 4], [0, 0, 5, 6, 7, 8]])
     packed = build()({'inputs': images(), 'data_samples': {'bboxes_labels': table}}, training=True)
     torch.testing.assert_close(listed['inputs'], packed['inputs'])

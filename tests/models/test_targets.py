@@ -26,12 +26,20 @@ def sample(boxes: list[list[float]], labels: list[int], **instances: Any) -> Det
 
 def batch() -> list[DetDataSample]:
     """Return two objects, none, one."""
-    return [sample([[1.0, 2, 3, 4], [5.0, 6, 7, 8]], [3, 0]), sample([], []), sample([[9.0, 9, 10, 10]], [1])]
+    return [
+        sample([[1.0, 2, 3, 4], [5.0, 6, 7, 8]], [3, 0]),
+        sample([], []),
+        sample([[9.0, 9, 10, 10]], [1]),
+    ]
 
 
 def test_rows_are_grouped_by_image() -> None:
     packed = pack_samples(batch(), CPU)
-    assert packed['bboxes_labels'].tolist() == [[0, 3, 1, 2, 3, 4], [0, 0, 5, 6, 7, 8], [2, 1, 9, 9, 10, 10]]
+    assert packed['bboxes_labels'].tolist() == [
+        [0, 3, 1, 2, 3, 4],
+        [0, 0, 5, 6, 7, 8],
+        [2, 1, 9, 9, 10, 10],
+    ]
     assert packed['bboxes_labels'].dtype == torch.float32
     assert packed['ignored'].shape == (0, 6)
     assert 'masks' not in packed

@@ -1,4 +1,6 @@
-"""Augmented views of boxes: mmdet's merging, as the shipped config names it, gives the recorded result."""
+"""Augmented views of boxes: mmdet's merging, as the shipped config names it, gives the recorded
+result.
+"""
 
 import json
 
@@ -18,7 +20,9 @@ from tests.shared_data import REPO, golden
 class Silent(BaseModel):
     """Stands in for the detector, whose predictions are recorded."""
 
-    def forward(self, inputs: torch.Tensor, data_samples: list | None = None, mode: str = 'tensor') -> list:
+    def forward(
+        self, inputs: torch.Tensor, data_samples: list | None = None, mode: str = 'tensor'
+    ) -> list:
         return []
 
 
@@ -30,7 +34,11 @@ def tta_model(**tta_cfg: object) -> nn.Module:
 
 def view(flip: bool, ori_shape: tuple[int, int], **instances: torch.Tensor) -> DetDataSample:
     sample = DetDataSample(
-        metainfo={'ori_shape': ori_shape, 'flip': flip, 'flip_direction': 'horizontal' if flip else None}
+        metainfo={
+            'ori_shape': ori_shape,
+            'flip': flip,
+            'flip_direction': 'horizontal' if flip else None,
+        }
     )
     sample.pred_instances = InstanceData(**instances)
     return sample
@@ -46,17 +54,26 @@ def test_recorded_views_merge() -> None:
         view(
             bool(z[f'tta/view{i}/flip']),
             shape,
-            **{name: torch.from_numpy(z[f'tta/view{i}/{name}']) for name in ('bboxes', 'scores', 'labels')},
+            **{
+                name: torch.from_numpy(z[f'tta/view{i}/{name}'])
+                for name in ('bboxes', 'scores', 'labels')
+            },
         )
         for i in range(6)
     ]
     merged = model.merge_preds([views])[0].pred_instances
     for name in ('bboxes', 'scores', 'labels'):
-        np.testing.assert_allclose(merged[name].numpy(), z[f'tta/merged/{name}'], atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(
+            merged[name].numpy(), z[f'tta/merged/{name}'], atol=1e-4, err_msg=name
+        )
 
 
 def test_views_without_boxes_merge_to_nothing() -> None:
-    none = {'bboxes': torch.zeros(0, 4), 'scores': torch.zeros(0), 'labels': torch.zeros(0, dtype=torch.long)}
+    none = {
+        'bboxes': torch.zeros(0, 4),
+        'scores': torch.zeros(0),
+        'labels': torch.zeros(0, dtype=torch.long),
+    }
     merged = tta_model().merge_preds([[view(flip, (10, 20), **none) for flip in (True, False)]])
     assert len(merged[0].pred_instances) == 0
 

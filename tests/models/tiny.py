@@ -26,12 +26,18 @@ def head(kind: str, num_classes: int = 3, **settings: Any) -> dict[str, Any]:
     """Return the config of a detection ('det') or instance-segmentation ('ins') head."""
     module = {'num_classes': num_classes, 'in_channels': CHANNELS, 'widen_factor': 0.125}
     if kind == 'det':
-        return {'type': 'YOLOv5Head', 'head_module': {'type': 'YOLOv5HeadModule', **module}, **settings}
+        return {
+            'type': 'YOLOv5Head',
+            'head_module': {'type': 'YOLOv5HeadModule', **module},
+            **settings,
+        }
     module |= {'type': 'YOLOv5InsHeadModule', 'mask_channels': 4, 'proto_channels': 64}
     return {'type': 'YOLOv5InsHead', 'head_module': module, **settings}
 
 
-def detector(kind: str, num_classes: int = 3, model: dict | None = None, **head_settings: Any) -> nn.Module:
+def detector(
+    kind: str, num_classes: int = 3, model: dict | None = None, **head_settings: Any
+) -> nn.Module:
     """Build a tiny detector; `model` holds further fields of the detector itself."""
     torch.manual_seed(0)
     built = MODELS.build(

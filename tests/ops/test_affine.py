@@ -16,8 +16,9 @@ def test_matrix_matches_the_fixture():
         height, width = archive[f'{key}_in'].shape[:2]
         out_height, out_width = archive[f'{key}_out'].shape[:2]
         rotation, scale, shear_x, shear_y, x, y = archive[f'{key}_draws']
-        matrix = affine_matrix(rotation, scale, (shear_x, shear_y), (x * out_width, y * out_height),
-                               (width, height))
+        matrix = affine_matrix(
+            rotation, scale, (shear_x, shear_y), (x * out_width, y * out_height), (width, height)
+        )
         assert matrix.dtype == np.float32
         np.testing.assert_allclose(matrix, archive[f'{key}_matrix'], atol=1e-4)
 
@@ -49,25 +50,31 @@ def test_box_transform_bounds_the_corners():
 def test_inverse_undoes_a_zoom():
     boxes = np.array([[10, 20, 30, 50]], dtype=np.float32)
     matrix = affine_matrix(0, 1.7, (0, 0), (7, 9), (64, 64))
-    np.testing.assert_allclose(transform_boxes(transform_boxes(boxes, matrix), np.linalg.inv(matrix)), boxes,
-                               atol=1e-3)
+    np.testing.assert_allclose(
+        transform_boxes(transform_boxes(boxes, matrix), np.linalg.inv(matrix)), boxes, atol=1e-3
+    )
 
 
 def test_filter_matches_the_fixture():
     archive = golden('data_affine.npz')
-    for thresholds, expected in zip(archive['filter_thresholds'], archive['filter_keep'], strict=True):
+    for thresholds, expected in zip(
+        archive['filter_thresholds'], archive['filter_keep'], strict=True
+    ):
         keep = keep_boxes(archive['filter_before'], archive['filter_after'], *thresholds)
         np.testing.assert_array_equal(keep, expected)
 
 
-@pytest.mark.parametrize('after, kept', [
-    ([0, 0, 10, 10], True),
-    ([0, 0, 2, 10], False),  # not wider than the least size
-    ([0, 0, 2.5, 4], False),  # a tenth of the area is not more than a tenth
-    ([0, 0, 80, 4], False),  # twenty times as wide as high
-    ([0, 0, 79, 4], True),
-    ([0, 0, 0, 0], False),
-])
+@pytest.mark.parametrize(
+    'after, kept',
+    [
+        ([0, 0, 10, 10], True),
+        ([0, 0, 2, 10], False),  # not wider than the least size
+        ([0, 0, 2.5, 4], False),  # a tenth of the area is not more than a tenth
+        ([0, 0, 80, 4], False),  # twenty times as wide as high
+        ([0, 0, 79, 4], True),
+        ([0, 0, 0, 0], False),
+    ],
+)
 def test_filter_is_strict(after, kept):
     before = np.array([[0, 0, 10, 10]], dtype=np.float32)
     assert keep_boxes(before, np.array([after], dtype=np.float32), 2, 0.1, 20).tolist() == [kept]

@@ -21,7 +21,9 @@ def assign(*centres: tuple[float, float], **settings: float) -> Positives:
 def cells(found: Positives, prior: int = 0) -> list[tuple[int, int]]:
     """Return (column, row) of the positives of one prior, in order."""
     return [
-        (int(x), int(y)) for x, y, a in zip(found.column, found.row, found.prior, strict=True) if a == prior
+        (int(x), int(y))
+        for x, y, a in zip(found.column, found.row, found.prior, strict=True)
+        if a == prior
     ]
 
 
@@ -60,7 +62,9 @@ def test_centres_on_and_beyond_every_edge_stay_in_the_map(x: float, y: float, th
 
 def test_targets_of_inner_centres_are_in_reach_of_the_decoder() -> None:
     generator = torch.Generator().manual_seed(1)
-    centres = torch.rand((200, 2), generator=generator, dtype=torch.float64) * torch.tensor([9.99, 7.99])
+    centres = torch.rand((200, 2), generator=generator, dtype=torch.float64) * torch.tensor(
+        [9.99, 7.99]
+    )
     found = assign(*map(tuple, centres.tolist()))
     assert found.box[:, :2].min() > -0.5 and found.box[:, :2].max() < 1.5
     cell = torch.stack((found.column, found.row), dim=1)

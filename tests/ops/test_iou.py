@@ -21,7 +21,9 @@ def recorded_boxes(bbox_format: str) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize('mode', IOU_MODES)
 def test_values(mode: str, bbox_format: str) -> None:
     values = bbox_overlaps(*recorded_boxes(bbox_format), mode, bbox_format)
-    np.testing.assert_allclose(values.numpy(), golden('golden_iou.npz')[f'{bbox_format}/{mode}'], atol=2e-5)
+    np.testing.assert_allclose(
+        values.numpy(), golden('golden_iou.npz')[f'{bbox_format}/{mode}'], atol=2e-5
+    )
 
 
 @pytest.mark.parametrize('bbox_format', ['xywh', 'xyxy'])
@@ -33,7 +35,9 @@ def test_gradients(mode: str, bbox_format: str) -> None:
     (1 - bbox_overlaps(pred, target, mode, bbox_format)).sum().backward()
     rows = slice(int(z['n_random']))
     assert pred.grad is not None
-    np.testing.assert_allclose(pred.grad[rows].numpy(), z[f'{bbox_format}/{mode}/grad_pred'][rows], atol=1e-4)
+    np.testing.assert_allclose(
+        pred.grad[rows].numpy(), z[f'{bbox_format}/{mode}/grad_pred'][rows], atol=1e-4
+    )
 
 
 @pytest.mark.parametrize('mode', IOU_MODES)

@@ -1,4 +1,6 @@
-"""The two strategies of the mask loss agree with each other and with a plain reading of the formula."""
+"""The two strategies of the mask loss agree with each other and with a plain reading of the
+formula.
+"""
 
 from typing import Any
 
@@ -11,7 +13,8 @@ from mmyolo_lite.ops import mask_loss
 from mmyolo_lite.ops.mask_loss import mask_loss_per_positive, mask_references, resize_target_masks
 
 IMAGES, CHANNELS, HEIGHT, WIDTH = 3, 4, 20, 24
-# cxcywh, units of the input; image 1 has no object, two boxes reach beyond the border, one is a sliver
+# cxcywh, units of the input; image 1 has no object, two boxes reach beyond the border, one is a
+# sliver
 OBJECTS = [
     (0, 0.3, 0.4, 0.3, 0.3),
     (0, 0.95, 0.1, 0.4, 0.5),
@@ -33,10 +36,14 @@ def scene(overlap: bool, positives: int = 23) -> dict[str, Any]:
     if overlap:
         masks = torch.randint(0, 4, (IMAGES, HEIGHT, WIDTH), generator=generator, dtype=torch.uint8)
     else:
-        masks = torch.randint(0, 2, (len(rows), HEIGHT, WIDTH), generator=generator, dtype=torch.uint8)
+        masks = torch.randint(
+            0, 2, (len(rows), HEIGHT, WIDTH), generator=generator, dtype=torch.uint8
+        )
     return {
         'coefficients': torch.randn((positives, CHANNELS), generator=generator, requires_grad=True),
-        'prototypes': torch.randn((IMAGES, CHANNELS, HEIGHT, WIDTH), generator=generator, requires_grad=True),
+        'prototypes': torch.randn(
+            (IMAGES, CHANNELS, HEIGHT, WIDTH), generator=generator, requires_grad=True
+        ),
         'masks': masks,
         'targets': targets,
         'target_index': torch.randint(0, len(rows), (positives,), generator=generator),
@@ -81,13 +88,17 @@ def values_and_gradients(strategy: Any, arguments: dict[str, Any]) -> list[Tenso
     weights = torch.linspace(1, 2, len(values))
     return [
         values,
-        *torch.autograd.grad((values * weights).sum(), (arguments['coefficients'], arguments['prototypes'])),
+        *torch.autograd.grad(
+            (values * weights).sum(), (arguments['coefficients'], arguments['prototypes'])
+        ),
     ]
 
 
 @pytest.mark.parametrize('overlap', [True, False])
 @pytest.mark.parametrize('chunk_pixels', [1, 3 * IMAGES * HEIGHT * WIDTH, 2**25])
-def test_strategies_agree(overlap: bool, chunk_pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strategies_agree(
+    overlap: bool, chunk_pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(mask_loss, 'MAX_CHUNK_PIXELS', chunk_pixels)
     arguments = scene(overlap)
     inside = values_and_gradients(mask_loss._inside_boxes, arguments)
@@ -98,13 +109,17 @@ def test_strategies_agree(overlap: bool, chunk_pixels: int, monkeypatch: pytest.
 
 @pytest.mark.parametrize('overlap', [True, False])
 @pytest.mark.parametrize('strategy', ['_inside_boxes', '_dense'])
-def test_equal_to_the_formula(overlap: bool, strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_to_the_formula(
+    overlap: bool, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chosen = getattr(mask_loss, strategy)
     monkeypatch.setattr(mask_loss, '_inside_boxes', chosen)
     monkeypatch.setattr(mask_loss, '_dense', chosen)
     arguments = scene(overlap)
     expected = values_and_gradients(plain, arguments)
-    for one, other in zip(values_and_gradients(mask_loss_per_positive, arguments), expected, strict=True):
+    for one, other in zip(
+        values_and_gradients(mask_loss_per_positive, arguments), expected, strict=True
+    ):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
@@ -152,7 +167,9 @@ def test_where_masks_are_found() -> None:
 @pytest.mark.parametrize('size', [(10, 12), (37, 45), (7, 24)])
 def test_resampling_takes_the_older_nearest(size: tuple[int, int], dtype: torch.dtype) -> None:
     masks = torch.randint(0, 300, (2, HEIGHT, WIDTH)).to(dtype)
-    rows, columns = (torch.arange(out) * full // out for out, full in zip(size, (HEIGHT, WIDTH), strict=True))
+    rows, columns = (
+        torch.arange(out) * full // out for out, full in zip(size, (HEIGHT, WIDTH), strict=True)
+    )
     resized = resize_target_masks(masks, size)
     assert resized.dtype == dtype
     assert torch.equal(resized, masks[:, rows][:, :, columns])

@@ -15,26 +15,34 @@ from mmyolo_lite.ops.masks import paste_masks
 from mmyolo_lite.ops.postprocess import Letterbox
 
 INPUT_HW = (64, 96)
-LETTERBOX = Letterbox((50, 81), (80 / 81, 48 / 50), (8., 8., 8., 8.))
+LETTERBOX = Letterbox((50, 81), (80 / 81, 48 / 50), (8.0, 8.0, 8.0, 8.0))
 
 
 def instances(count: int) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(count)
-    corner = torch.rand((count, 2), generator=generator) * torch.tensor([70., 40.])
+    corner = torch.rand((count, 2), generator=generator) * torch.tensor([70.0, 40.0])
     size = torch.rand((count, 2), generator=generator) * 24
-    return {'coefficients': torch.randn((count, 4), generator=generator) * 3,
-            'prototypes': torch.randn((4, 16, 24), generator=generator),
-            'boxes': torch.cat((corner, corner + size), dim=1)}
+    return {
+        'coefficients': torch.randn((count, 4), generator=generator) * 3,
+        'prototypes': torch.randn((4, 16, 24), generator=generator),
+        'boxes': torch.cat((corner, corner + size), dim=1),
+    }
 
 
 def probabilities_of(arguments: dict[str, Any]) -> Tensor:
     prototypes = arguments['prototypes']
-    return (arguments['coefficients'] @ prototypes.flatten(1)).sigmoid().view(-1, *prototypes.shape[1:])
+    return (
+        (arguments['coefficients'] @ prototypes.flatten(1))
+        .sigmoid()
+        .view(-1, *prototypes.shape[1:])
+    )
 
 
 @pytest.mark.parametrize('fast', [True, False])
 @pytest.mark.parametrize('count', [1, 129, 513])
-def test_many_instances_in_bounded_chunks(count: int, fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_instances_in_bounded_chunks(
+    count: int, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments = instances(count)
     settings = (probabilities_of(arguments), arguments['boxes'], INPUT_HW, LETTERBOX, 0.5, fast)
     at_once = module._in_chunks(*settings)
@@ -49,21 +57,42 @@ def test_many_instances_in_bounded_chunks(count: int, fast: bool, monkeypatch: p
 
 def test_chunks_count_the_pixels_of_a_large_original(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, 'MAX_CHUNK_PIXELS', 3 * 500 * 810)
-    letterbox = Letterbox((500, 810), (80 / 810, 48 / 500), (8., 8., 8., 8.))
+    letterbox = Letterbox((500, 810), (80 / 810, 48 / 500), (8.0, 8.0, 8.0, 8.0))
     arguments = instances(7)
     with mock.patch.object(F, 'interpolate', side_effect=F.interpolate) as interpolated:
-        module._in_chunks(probabilities_of(arguments), arguments['boxes'], INPUT_HW, letterbox, 0.5, True)
+        module._in_chunks(
+            probabilities_of(arguments), arguments['boxes'], INPUT_HW, letterbox, 0.5, True
+        )
     assert [call.args[0].shape[1] for call in interpolated.call_args_list] == [3, 3, 3, 3, 1, 1]
 
 
-@pytest.mark.parametrize('letterbox', [
-    None, LETTERBOX, Letterbox((50, 81), (80 / 81, 48 / 50), (7.5, 8.5, 7.5, 8.5)), Letterbox((301, 222), (1., 1.)),
-    Letterbox((20, 30), (1., 1.), (0., 8., 0., 8.)), Letterbox((1, 400), (1., 1.))])
+@pytest.mark.parametrize(
+    'letterbox',
+    [
+        None,
+        LETTERBOX,
+        Letterbox((50, 81), (80 / 81, 48 / 50), (7.5, 8.5, 7.5, 8.5)),
+        Letterbox((301, 222), (1.0, 1.0)),
+        Letterbox((20, 30), (1.0, 1.0), (0.0, 8.0, 0.0, 8.0)),
+        Letterbox((1, 400), (1.0, 1.0)),
+    ],
+)
 def test_both_strategies_agree(letterbox: Letterbox | None) -> None:
     arguments = instances(60)
-    boxes = torch.cat((arguments['boxes'], torch.tensor([[-20., -9., 30., 30.], [80., 50., 300., 90.], [0, 0, 96, 64]])))
+    boxes = torch.cat(
+        (
+            arguments['boxes'],
+            torch.tensor([[-20.0, -9.0, 30.0, 30.0], [80.0, 50.0, 300.0, 90.0], [0, 0, 96, 64]]),
+        )
+    )
     coefficients = torch.cat((arguments['coefficients'], arguments['coefficients'][:3]))
-    settings = (probabilities_of({**arguments, 'coefficients': coefficients}), boxes, INPUT_HW, letterbox, 0.5)
+    settings = (
+        probabilities_of({**arguments, 'coefficients': coefficients}),
+        boxes,
+        INPUT_HW,
+        letterbox,
+        0.5,
+    )
     inside, full = module._inside_boxes(*settings), module._in_chunks(*settings, True)
     assert full.any()
     assert (inside != full).flatten(1).sum(dim=1).max() <= 1  # rounding at the threshold
@@ -72,7 +101,9 @@ def test_both_strategies_agree(letterbox: Letterbox | None) -> None:
 @pytest.mark.parametrize('fast', [True, False])
 def test_masks_stay_inside_their_boxes(fast: bool) -> None:
     arguments = instances(40)
-    masks = paste_masks(**arguments, input_hw=INPUT_HW, letterbox=LETTERBOX, mask_thr=0.5, fast=fast)
+    masks = paste_masks(
+        **arguments, input_hw=INPUT_HW, letterbox=LETTERBOX, mask_thr=0.5, fast=fast
+    )
     boxes = LETTERBOX.to_original(arguments['boxes'])
     margin = 2  # the interpolation softens the crop by up to one network pixel
     for mask, (x1, y1, x2, y2) in zip(masks, boxes.tolist(), strict=True):
@@ -92,18 +123,23 @@ def plain_masks(coefficients: Tensor, prototypes: Tensor, boxes: Tensor, fast: b
         probability = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
         j, i = np.arange(width), np.arange(height)[:, None]
         probability = probability * ((j >= x1) & (j < x2) & (i >= y1) & (i < y2))
-        cut = probability[top:height - top, left:width - left]
+        cut = probability[top : height - top, left : width - left]
         if fast:
             found.append(cv2.resize(cut, (81, 50), interpolation=cv2.INTER_LINEAR) > 0.5)
         else:
-            found.append(cv2.resize((cut > 0.5).astype(np.uint8), (81, 50), interpolation=cv2.INTER_LINEAR) > 0)
+            found.append(
+                cv2.resize((cut > 0.5).astype(np.uint8), (81, 50), interpolation=cv2.INTER_LINEAR)
+                > 0
+            )
     return np.stack(found)
 
 
 @pytest.mark.parametrize('fast', [True, False])
 def test_equal_to_the_formula(fast: bool) -> None:
     arguments = instances(30)
-    masks = paste_masks(**arguments, input_hw=INPUT_HW, letterbox=LETTERBOX, mask_thr=0.5, fast=fast)
+    masks = paste_masks(
+        **arguments, input_hw=INPUT_HW, letterbox=LETTERBOX, mask_thr=0.5, fast=fast
+    )
     assert (masks.numpy() != plain_masks(**arguments, fast=fast)).sum(axis=(1, 2)).max() <= 2
 
 
@@ -111,13 +147,20 @@ def test_without_letterbox_masks_have_network_size() -> None:
     arguments = instances(5)
     masks = paste_masks(**arguments, input_hw=INPUT_HW, letterbox=None, mask_thr=0.5)
     assert masks.shape == (5, *INPUT_HW)
-    assert torch.equal(masks, module._in_chunks(probabilities_of(arguments), arguments['boxes'], INPUT_HW, None, 0.5, True))
+    assert torch.equal(
+        masks,
+        module._in_chunks(
+            probabilities_of(arguments), arguments['boxes'], INPUT_HW, None, 0.5, True
+        ),
+    )
 
 
 @pytest.mark.parametrize('fast', [True, False])
 def test_boxes_without_area_have_empty_masks(fast: bool) -> None:
-    arguments = {**instances(2), 'boxes': torch.tensor([[10., 10, 10, 10], [5., 20, 40, 20]])}
-    masks = paste_masks(**arguments, input_hw=INPUT_HW, letterbox=LETTERBOX, mask_thr=0.5, fast=fast)
+    arguments = {**instances(2), 'boxes': torch.tensor([[10.0, 10, 10, 10], [5.0, 20, 40, 20]])}
+    masks = paste_masks(
+        **arguments, input_hw=INPUT_HW, letterbox=LETTERBOX, mask_thr=0.5, fast=fast
+    )
     assert masks.shape == (2, 50, 81) and not masks.any()
 
 
@@ -130,6 +173,11 @@ def test_no_instances(letterbox: Letterbox | None, shape: tuple) -> None:
 def test_half_precision_maps_are_computed_in_float32() -> None:
     arguments = instances(8)
     half = {name: arguments[name].half() for name in ('coefficients', 'prototypes')}
-    settings = {'boxes': arguments['boxes'], 'input_hw': INPUT_HW, 'letterbox': LETTERBOX, 'mask_thr': 0.5}
+    settings = {
+        'boxes': arguments['boxes'],
+        'input_hw': INPUT_HW,
+        'letterbox': LETTERBOX,
+        'mask_thr': 0.5,
+    }
     rounded = {name: value.float() for name, value in half.items()}
     assert torch.equal(paste_masks(**half, **settings), paste_masks(**rounded, **settings))

@@ -14,8 +14,12 @@ from tests.shared_data import golden
 def test_recorded_sets(case: str) -> None:
     z = golden('golden_nms_tta.npz')
     cfg = json.loads(str(z[f'{case}/cfg']))
-    boxes, scores, labels = (torch.from_numpy(z[f'{case}/{name}']) for name in ('boxes', 'scores', 'labels'))
-    kept = batched_nms(boxes, scores, labels, cfg['iou_threshold'], cfg.get('class_agnostic', False))
+    boxes, scores, labels = (
+        torch.from_numpy(z[f'{case}/{name}']) for name in ('boxes', 'scores', 'labels')
+    )
+    kept = batched_nms(
+        boxes, scores, labels, cfg['iou_threshold'], cfg.get('class_agnostic', False)
+    )
     np.testing.assert_array_equal(kept.numpy(), z[f'{case}/keep'])
     np.testing.assert_array_equal(
         torch.cat((boxes[kept], scores[kept, None]), dim=1).numpy(), z[f'{case}/dets']
@@ -28,7 +32,9 @@ def test_equal_scores_keep_their_order() -> None:
         boxes, torch.full((100,), 0.5), torch.zeros(100, dtype=torch.long), 0.5
     ).tolist() == list(range(100))
     same = boxes[:1].repeat(100, 1)
-    assert batched_nms(same, torch.full((100,), 0.5), torch.zeros(100, dtype=torch.long), 0.5).tolist() == [0]
+    assert batched_nms(
+        same, torch.full((100,), 0.5), torch.zeros(100, dtype=torch.long), 0.5
+    ).tolist() == [0]
 
 
 def test_threshold_is_strict() -> None:
@@ -43,9 +49,9 @@ def test_classes_do_not_meet_whatever_the_coordinates() -> None:
     labels = torch.tensor([0, 79, 1, 79])
     kept = batched_nms(box.repeat(4, 1), torch.tensor([0.1, 0.2, 0.3, 0.4]), labels, 0.5)
     assert kept.tolist() == [3, 2, 0]
-    assert batched_nms(box.repeat(4, 1), torch.tensor([0.1, 0.2, 0.3, 0.4]), labels, 0.5, True).tolist() == [
-        3
-    ]
+    assert batched_nms(
+        box.repeat(4, 1), torch.tensor([0.1, 0.2, 0.3, 0.4]), labels, 0.5, True
+    ).tolist() == [3]
 
 
 def test_a_shift_between_classes_costs_no_precision() -> None:
@@ -54,7 +60,10 @@ def test_a_shift_between_classes_costs_no_precision() -> None:
     second = torch.tensor([0.0, 0, 100, 65.01])
     far = torch.tensor([0.0, 0, 4000, 4000])
     kept = batched_nms(
-        torch.stack((first, second, far)), torch.tensor([0.9, 0.8, 0.7]), torch.tensor([79, 79, 0]), 0.65
+        torch.stack((first, second, far)),
+        torch.tensor([0.9, 0.8, 0.7]),
+        torch.tensor([79, 79, 0]),
+        0.65,
     )
     assert kept.tolist() == [0, 2]
 

@@ -28,7 +28,8 @@ def test_unpack_undoes_pack():
     table = poly.pack(polygons)
     again = poly.unpack(*table)
     assert [[ring.tolist() for ring in rings] for rings in again] == [
-        [ring.tolist() for ring in rings] for rings in polygons]
+        [ring.tolist() for ring in rings] for rings in polygons
+    ]
     assert table.owners.tolist() == [0, 0, 1]
     assert table.points.dtype == np.float64
 
@@ -85,14 +86,18 @@ def test_resample_hits_every_vertex_when_the_count_fits():
     np.testing.assert_array_equal(samples[:-1:2], SQUARE.reshape(-1, 2))
     np.testing.assert_array_equal(samples[0], samples[-1])
     assert poly.resample_ring(SQUARE, 8).max() < 12.0 + 1e-9
-    assert not (poly.resample_ring(SQUARE, 8) == [12, 12]).all(axis=1).any()  # a vertex may be passed by
+    assert (
+        not (poly.resample_ring(SQUARE, 8) == [12, 12]).all(axis=1).any()
+    )  # a vertex may be passed by
 
 
 def test_transform_commutes_with_resampling():
     matrix = np.array([[1.5, 0.2, -3], [-0.1, 0.7, 4], [0, 0, 1]])
     table = poly.pack([[SQUARE]])
     moved = table._replace(points=poly.transform(table.points, matrix))
-    np.testing.assert_allclose(poly.resample(moved, 50), poly.transform(poly.resample(table, 50), matrix))
+    np.testing.assert_allclose(
+        poly.resample(moved, 50), poly.transform(poly.resample(table, 50), matrix)
+    )
 
 
 def bounds_of(ring: np.ndarray, size_wh: tuple[int, int] = (20, 20)) -> list[float]:
@@ -104,8 +109,12 @@ def test_visible_bounds():
     np.testing.assert_allclose(bounds_of(SQUARE), [2, 2, 12, 12], atol=0.05)
     np.testing.assert_allclose(bounds_of(SQUARE, (8, 20)), [2, 2, 8, 12], atol=0.05)
     assert bounds_of(SQUARE + 100) == [0, 0, 0, 0]
-    assert bounds_of(np.array([-5.0, -5, 30, -5, 30, 30, -5, 30])) == [0, 0, 0, 0], 'contour out of sight'
-    assert bounds_of(np.array([0.0, 2, 0, 8, 0, 5])) == [0, 0, 0, 0], 'a ring on x = 0 does not count'
+    assert bounds_of(np.array([-5.0, -5, 30, -5, 30, 30, -5, 30])) == [0, 0, 0, 0], (
+        'contour out of sight'
+    )
+    assert bounds_of(np.array([0.0, 2, 0, 8, 0, 5])) == [0, 0, 0, 0], (
+        'a ring on x = 0 does not count'
+    )
     assert bounds_of(np.full(8, np.nan)) == [0, 0, 0, 0]
 
 
@@ -121,7 +130,8 @@ def test_mask_keeps_the_area(size):
     angles = np.linspace(0, 2 * np.pi, 200, endpoint=False)
     ring = (100 + size * np.stack([np.cos(angles), np.sin(angles)], axis=1)).reshape(-1)
     area = int(poly.rasterize([ring], (200, 200)).sum())
-    # fillPoly paints the contour as well, about half a pixel beyond the outline; truncation takes up to one.
+    # fillPoly paints the contour as well, about half a pixel beyond the outline; truncation takes
+    # up to one.
     assert abs(area - shoelace(ring)) <= 2 * np.pi * size
     assert poly.rasterize([SQUARE], (20, 20)).sum() == 11 * 11
 
@@ -146,8 +156,10 @@ def test_downsample_equals_bilinear_resize(ratio):
     np.testing.assert_array_equal(poly.downsample(mask, ratio), expected)
 
 
-@pytest.mark.parametrize('ratio, size_hw', [(1, (64, 48)), (2, (64, 48)), (4, (64, 48)), (4, (61, 50)),
-                                            (3, (60, 60)), (4, (8, 40))])
+@pytest.mark.parametrize(
+    'ratio, size_hw',
+    [(1, (64, 48)), (2, (64, 48)), (4, (64, 48)), (4, (61, 50)), (3, (60, 60)), (4, (8, 40))],
+)
 def test_region_equals_full_canvas(ratio, size_hw):
     rng = np.random.default_rng(0)
     for _ in range(100):
@@ -170,11 +182,22 @@ def test_paint_order_is_stable_with_zero_areas_first():
     assert poly.paint_order(np.zeros(0)).tolist() == []
 
 
-@pytest.mark.parametrize('count, dtype', [(0, np.uint8), (1, np.uint8), (200, np.uint8), (255, np.uint8),
-                                          (256, np.int32), (400, np.int32)])
+@pytest.mark.parametrize(
+    'count, dtype',
+    [
+        (0, np.uint8),
+        (1, np.uint8),
+        (200, np.uint8),
+        (255, np.uint8),
+        (256, np.int32),
+        (400, np.int32),
+    ],
+)
 def test_overlap_map_holds_many_objects(count, dtype):
-    polygons = [[np.array([x, y, x + 4, y, x + 4, y + 4, x, y + 4], dtype=float)]
-                for x, y in ((8 * (k % 20), 8 * (k // 20)) for k in range(count))]
+    polygons = [
+        [np.array([x, y, x + 4, y, x + 4, y + 4, x, y + 4], dtype=float)]
+        for x, y in ((8 * (k % 20), 8 * (k // 20)) for k in range(count))
+    ]
     ids, order = poly.overlap_map(polygons, (160, 160))
     assert ids.dtype == dtype
     assert order.tolist() == list(range(count)), 'equal areas keep their order'

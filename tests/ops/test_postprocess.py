@@ -11,7 +11,9 @@ from tests.shared_data import golden
 @pytest.mark.parametrize(('threshold', 'top_k'), [('0.5', 1000), ('0.3', 10), ('0.99999', 5)])
 def test_recorded_candidates(threshold: str, top_k: int) -> None:
     z = golden('golden_nms_tta.npz')
-    found = filter_candidates(torch.from_numpy(z['filter/scores']), float(threshold), top_k, multi_label=True)
+    found = filter_candidates(
+        torch.from_numpy(z['filter/scores']), float(threshold), top_k, multi_label=True
+    )
     for name, value in zip(('scores', 'labels', 'keep'), found, strict=True):
         np.testing.assert_array_equal(value.numpy(), z[f'filter/{threshold}_{top_k}/{name}'])
 
@@ -39,13 +41,17 @@ def test_no_rows_to_filter(multi_label: bool) -> None:
     assert labels.dtype == rows.dtype == torch.long
 
 
-@pytest.mark.parametrize('pad', [None, (0.0, 0.0, 0.0, 0.0), (6.5, 0.0, 6.5, 0.0), (7.0, 3.0, 6.0, 3.0)])
+@pytest.mark.parametrize(
+    'pad', [None, (0.0, 0.0, 0.0, 0.0), (6.5, 0.0, 6.5, 0.0), (7.0, 3.0, 6.0, 3.0)]
+)
 @pytest.mark.parametrize('ori_hw', [(480, 640), (3000, 4000), (1, 900)])
 def test_letterbox_and_back(ori_hw: tuple[int, int], pad: tuple | None) -> None:
     letterbox = Letterbox(ori_hw, (0.16, 0.1601), pad)
     generator = torch.Generator().manual_seed(0)
     boxes = torch.rand((100, 4), generator=generator) * 640
-    torch.testing.assert_close(letterbox.to_network(letterbox.to_original(boxes)), boxes, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        letterbox.to_network(letterbox.to_original(boxes)), boxes, atol=1e-4, rtol=0
+    )
     original = torch.rand((100, 4), generator=generator) * 600
     torch.testing.assert_close(
         letterbox.to_original(letterbox.to_network(original)), original, atol=2e-4, rtol=0

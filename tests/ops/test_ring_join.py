@@ -22,15 +22,20 @@ def filled(rings):
 
 def test_recorded_joins_are_reproduced():
     data = golden('data_annotations.npz')
-    for rings, expected in zip(read_rings(data, 'merge_in'), read_rings(data, 'merge_out'), strict=True):
+    for rings, expected in zip(
+        read_rings(data, 'merge_in'), read_rings(data, 'merge_out'), strict=True
+    ):
         np.testing.assert_allclose(join_rings(rings), expected[0], atol=1e-9)
 
 
-@pytest.mark.parametrize('rings', [
-    [box(10, 10)],
-    [box(10, 10), box(60, 10)],
-    [box(10, 10), box(60, 40), box(120, 30), box(180, 60)],
-])
+@pytest.mark.parametrize(
+    'rings',
+    [
+        [box(10, 10)],
+        [box(10, 10), box(60, 10)],
+        [box(10, 10), box(60, 40), box(120, 30), box(180, 60)],
+    ],
+)
 def test_the_joined_ring_fills_all_rings_and_little_more(rings):
     apart, joined = filled(rings), filled([join_rings(rings)])
     assert (joined >= apart).all()

@@ -1,4 +1,6 @@
-"""A tiny data set, tiny configs and the command lines, run as a user runs them, for tests of the whole journey."""
+"""A tiny data set, tiny configs and the command lines, run as a user runs them, for tests of the
+whole journey.
+"""
 
 import json
 import os
@@ -51,11 +53,13 @@ loader = dict(num_workers=0, persistent_workers=False)
 train_dataloader = dict(
     **loader,
     batch_size=4,
-    dataset=dict(**data, ann_file='train.json', data_prefix=dict(img='train/'), pipeline=train_pipeline))
+    dataset=dict(**data, ann_file='train.json', data_prefix=dict(img='train/'),
+    pipeline=train_pipeline))
 val_dataloader = dict(
     **loader,
     dataset=dict(
-        **data, ann_file='val.json', data_prefix=dict(img='val/'), pipeline=test_pipeline, batch_shapes_cfg=None))
+        **data, ann_file='val.json', data_prefix=dict(img='val/'), pipeline=test_pipeline,
+        batch_shapes_cfg=None))
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file={data!r} + '/val.json')
 test_evaluator = val_evaluator
@@ -71,7 +75,9 @@ randomness = dict(seed=0)
 
 
 def make_data(root: Path, num_train: int = NUM_TRAIN, num_val: int = NUM_VAL) -> Path:
-    """Write a sample set in VIA's form, one image of each split without objects, and convert it to COCO."""
+    """Write a sample set in VIA's form, one image of each split without objects, and convert it to
+    COCO.
+    """
     make_sample_dataset(root, num_train, num_val, long_side=96)
     for split in ('train', 'val'):
         path = root / split / ANN_NAME
@@ -82,9 +88,13 @@ def make_data(root: Path, num_train: int = NUM_TRAIN, num_val: int = NUM_VAL) ->
     return root
 
 
-def write_config(path: Path, data: Path, base: str = INS, extra: str = '', epochs: int = EPOCHS) -> Path:
+def write_config(
+    path: Path, data: Path, base: str = INS, extra: str = '', epochs: int = EPOCHS
+) -> Path:
     """Write a tiny config that inherits `base`; `extra` is put behind it."""
-    path.write_text(CONFIG.format(base=str(REPO / 'configs' / base), data=str(data), epochs=epochs) + extra)
+    path.write_text(
+        CONFIG.format(base=str(REPO / 'configs' / base), data=str(data), epochs=epochs) + extra
+    )
     return path
 
 
@@ -111,33 +121,59 @@ class Done:
 
 def environment() -> dict[str, str]:
     """Return the environment of a child process."""
-    return {**os.environ, 'PYTHONPATH': str(REPO), 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    return {
+        **os.environ,
+        'PYTHONPATH': str(REPO),
+        'OMP_NUM_THREADS': '1',
+        'CUDA_VISIBLE_DEVICES': '',
+    }
 
 
 def run_cold(cwd: Path, *arguments: Any, timeout: float = 280) -> Done:
-    """Run a script of the repository in a fresh interpreter; the first argument is its path there."""
+    """Run a script of the repository in a fresh interpreter; the first argument is its path
+    there.
+    """
     script, *rest = map(str, arguments)
-    done = subprocess.run([sys.executable, str(REPO / script), *rest], cwd=cwd, env=environment(),
-                          capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(
+        [sys.executable, str(REPO / script), *rest],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
     return Done(done.returncode, done.stdout, done.stderr)
 
 
 class WarmTools:
-    """Runs scripts of the repository in processes forked from one that has imported the frameworks already.
+    """Runs scripts of the repository in processes forked from one that has imported the frameworks
+    already.
 
-    That saves the seconds that each fresh interpreter takes to import them; the processes are real ones.
+    That saves the seconds that each fresh interpreter takes to import them; the processes are real
+    ones.
     """
 
     @cached_property
     def _server(self) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, '-m', 'tests.tools.warm_process'], cwd=REPO, env=environment(),
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [sys.executable, '-m', 'tests.tools.warm_process'],
+            cwd=REPO,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def run(self, cwd: Path, *arguments: Any) -> Done:
         """Run a script in `cwd`; the first argument is its path in the repository."""
         script, *rest = map(str, arguments)
         out, err = cwd / '.stdout', cwd / '.stderr'
-        request = {'argv': [str(REPO / script), *rest], 'cwd': str(cwd), 'out': str(out), 'err': str(err)}
+        request = {
+            'argv': [str(REPO / script), *rest],
+            'cwd': str(cwd),
+            'out': str(out),
+            'err': str(err),
+        }
         assert self._server.stdin and self._server.stdout
         self._server.stdin.write(json.dumps(request) + '\n')
         self._server.stdin.flush()
@@ -163,7 +199,7 @@ class Run:
 
     def only(self, pattern: str) -> Path:
         """Return the one file of the work dir that fits."""
-        (found, ) = self.work_dir.glob(pattern)
+        (found,) = self.work_dir.glob(pattern)
         return found
 
 

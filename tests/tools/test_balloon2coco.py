@@ -41,11 +41,16 @@ def test_without_arguments_and_again(balloon):
     assert done.returncode == 0, done.stderr
     assert 'data/balloon/train.json: 1 images, 1 objects' in done.stdout
     for split in ('train', 'val'):
-        assert len(json.loads((balloon / f'data/balloon/{split}.json').read_text())['annotations']) == 1
+        assert (
+            len(json.loads((balloon / f'data/balloon/{split}.json').read_text())['annotations'])
+            == 1
+        )
     again = run(balloon)
     assert again.returncode == 1
     assert (
-        again.stderr.startswith('error: ') and again.stderr.count('\n') == 1 and '--overwrite' in again.stderr
+        again.stderr.startswith('error: ')
+        and again.stderr.count('\n') == 1
+        and '--overwrite' in again.stderr
     )
 
 
@@ -60,7 +65,13 @@ def test_unknown_option_is_a_usage_error(tmp_path):
 
 
 def test_the_balloon_set(tmp_path):
-    done = run(tmp_path, '--data-root', str(shared_path('data/balloon')), '--out-dir', str(tmp_path / 'out'))
+    done = run(
+        tmp_path,
+        '--data-root',
+        str(shared_path('data/balloon')),
+        '--out-dir',
+        str(tmp_path / 'out'),
+    )
     assert done.returncode == 0, done.stderr
     assert 'train.json: 61 images, 255 objects' in done.stdout
     assert 'val.json: 13 images, 50 objects' in done.stdout

@@ -12,10 +12,26 @@ from tests.tools import journey
 
 
 def run_test(segmenter, tools, folder: Path, *options: str):
-    arguments = ('tools/test.py', segmenter.config, segmenter.only('best_*.pth'), '--work-dir', folder / 'wd')
-    done = tools.run(folder, *arguments, '--show-dir', 'show_results', '--out', 'r.pkl', '--json-prefix', 'p', *options)
+    arguments = (
+        'tools/test.py',
+        segmenter.config,
+        segmenter.only('best_*.pth'),
+        '--work-dir',
+        folder / 'wd',
+    )
+    done = tools.run(
+        folder,
+        *arguments,
+        '--show-dir',
+        'show_results',
+        '--out',
+        'r.pkl',
+        '--json-prefix',
+        'p',
+        *options,
+    )
     done.check()
-    (pictures, ) = (folder / 'wd').glob('*/show_results')
+    (pictures,) = (folder / 'wd').glob('*/show_results')
     return done, {path.name: cv2.imread(str(path)) for path in pictures.iterdir()}
 
 
@@ -46,13 +62,18 @@ def test_one_picture_per_image_twice_as_wide(tested, data):
 
 
 def test_ground_truth_masks_are_on_the_left_and_predictions_on_the_right(tested, data):
-    """The model has hardly learned: nothing passes the threshold of drawing, so the right half is the photo."""
+    """The model has hardly learned: nothing passes the threshold of drawing, so the right half is
+    the photo.
+    """
     content = json.loads((data / 'val.json').read_text())
     images, pictures = val_images(data), tested[2]
     names = {image['id']: image['file_name'] for image in content['images']}
     changes = []
     for annotation in content['annotations']:
-        photo, picture = images[names[annotation['image_id']]], pictures[names[annotation['image_id']]]
+        photo, picture = (
+            images[names[annotation['image_id']]],
+            pictures[names[annotation['image_id']]],
+        )
         inside = np.zeros(photo.shape[:2], np.uint8)
         ring = np.array(annotation['segmentation'][0]).reshape(-1, 2).round().astype(int)
         cv2.fillPoly(inside, [ring], 1)
@@ -73,16 +94,31 @@ def test_result_files(tested, data):
     assert {sample['img_id'] for sample in predictions} == set(images)
     for sample in predictions:
         found = sample['pred_instances']
-        assert len(found['scores']) == len(found['bboxes']) == len(found['labels']) == len(found['masks'])
+        assert (
+            len(found['scores'])
+            == len(found['bboxes'])
+            == len(found['labels'])
+            == len(found['masks'])
+        )
         assert all(tuple(mask['size']) == tuple(sample['ori_shape']) for mask in found['masks'])
-    boxes, masks = (json.loads((folder / f'p.{kind}.json').read_text()) for kind in ('bbox', 'segm'))
-    assert len(boxes) == len(masks) == sum(len(sample['pred_instances']['scores']) for sample in predictions) > 0
+    boxes, masks = (
+        json.loads((folder / f'p.{kind}.json').read_text()) for kind in ('bbox', 'segm')
+    )
+    assert (
+        len(boxes)
+        == len(masks)
+        == sum(len(sample['pred_instances']['scores']) for sample in predictions)
+        > 0
+    )
     assert {entry['category_id'] for entry in boxes} == {
-        category['id'] for category in json.loads((data / 'val.json').read_text())['categories']}
+        category['id'] for category in json.loads((data / 'val.json').read_text())['categories']
+    }
 
 
 def test_pictures_and_files_without_any_detection(segmenter, tools, data, tmp_path):
-    done, pictures = run_test(segmenter, tools, tmp_path, '--cfg-options', 'model.test_cfg.score_thr=0.999')
+    done, pictures = run_test(
+        segmenter, tools, tmp_path, '--cfg-options', 'model.test_cfg.score_thr=0.999'
+    )
     assert set(pictures) == set(val_images(data))
     assert json.loads((tmp_path / 'p.bbox.json').read_text()) == []
     assert json.loads((tmp_path / 'p.segm.json').read_text()) == []
@@ -92,21 +128,31 @@ def test_pictures_and_files_without_any_detection(segmenter, tools, data, tmp_pa
 
 def test_augmented_views_for_boxes(detector, tools, tmp_path):
     checkpoint = detector.only('best_*.pth')
-    done = tools.run(tmp_path, 'tools/test.py', detector.config, checkpoint, '--tta', '--out', 'r.pkl').check()
+    done = tools.run(
+        tmp_path, 'tools/test.py', detector.config, checkpoint, '--tta', '--out', 'r.pkl'
+    ).check()
     assert 'coco/bbox_mAP: ' in done.out
-    plain = tools.run(tmp_path, 'tools/test.py', detector.config, checkpoint, '--out', 'plain.pkl').check()
+    plain = tools.run(
+        tmp_path, 'tools/test.py', detector.config, checkpoint, '--out', 'plain.pkl'
+    ).check()
     assert 'coco/bbox_mAP: ' in plain.out
-    merged, single = (pickle.loads((tmp_path / name).read_bytes()) for name in ('r.pkl', 'plain.pkl'))
+    merged, single = (
+        pickle.loads((tmp_path / name).read_bytes()) for name in ('r.pkl', 'plain.pkl')
+    )
     assert len(merged) == journey.NUM_VAL
     for with_views, without in zip(merged, single, strict=True):
         height, width = with_views['ori_shape']
         boxes = with_views['pred_instances']['bboxes']
         assert len(boxes) > 0
-        assert boxes.min() >= -1 and boxes[:, 2].max() <= width + 1 and boxes[:, 3].max() <= height + 1
+        assert (
+            boxes.min() >= -1 and boxes[:, 2].max() <= width + 1 and boxes[:, 3].max() <= height + 1
+        )
         assert not np.array_equal(boxes, without['pred_instances']['bboxes'])
 
 
 def test_augmented_views_are_refused_for_masks(segmenter, tools, tmp_path):
-    done = tools.run(tmp_path, 'tools/test.py', segmenter.config, segmenter.only('best_*.pth'), '--tta')
+    done = tools.run(
+        tmp_path, 'tools/test.py', segmenter.config, segmenter.only('best_*.pth'), '--tta'
+    )
     assert done.code == 1
     assert done.err.startswith('error: --tta') and done.err.count('\n') == 1

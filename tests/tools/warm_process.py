@@ -1,6 +1,7 @@
 """A process that imports the frameworks once and forks for each command line it is asked to run.
 
-Reads one JSON request a line (``argv``, ``cwd``, ``out``, ``err``) and answers each with the exit code.
+Reads one JSON request a line (``argv``, ``cwd``, ``out``, ``err``) and answers each with the exit
+code.
 """
 
 import json

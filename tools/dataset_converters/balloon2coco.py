@@ -12,22 +12,34 @@ def parse_args() -> argparse.Namespace:
         description='Write <out-dir>/<split>.json in COCO format for every VIA file '
         '<data-root>/<split>/<ann-name>. Without arguments: data/balloon/{train,val}.json.'
     )
-    parser.add_argument('--data-root', default='data/balloon', help='folder with one sub-folder per split')
-    parser.add_argument('--splits', nargs='+', default=['train', 'val'], help='sub-folders to convert')
-    parser.add_argument('--ann-name', default='via_region_data.json', help='VIA file in each sub-folder')
+    parser.add_argument(
+        '--data-root', default='data/balloon', help='folder with one sub-folder per split'
+    )
+    parser.add_argument(
+        '--splits', nargs='+', default=['train', 'val'], help='sub-folders to convert'
+    )
+    parser.add_argument(
+        '--ann-name', default='via_region_data.json', help='VIA file in each sub-folder'
+    )
     parser.add_argument('--out-dir', help='where the COCO files go (default: the data root)')
     parser.add_argument('--category', default='balloon', help='class of every object')
-    parser.add_argument('--class-attr', metavar='NAME', help='region attribute that holds the class instead')
+    parser.add_argument(
+        '--class-attr', metavar='NAME', help='region attribute that holds the class instead'
+    )
     parser.add_argument(
         '--area',
         choices=['polygon', 'bbox'],
         default='polygon',
-        help='area of an object: that of its polygon, or width x height of its box as MMYOLO has it',
+        help='area of an object: that of its polygon, or width x height of its box, as MMYOLO has',
     )
     parser.add_argument('--overwrite', action='store_true', help='replace existing output')
     strictness = parser.add_mutually_exclusive_group()
-    strictness.add_argument('--strict', action='store_true', help='stop at anything that would be left out')
-    strictness.add_argument('--skip-errors', action='store_true', help='leave out broken entries and go on')
+    strictness.add_argument(
+        '--strict', action='store_true', help='stop at anything that would be left out'
+    )
+    strictness.add_argument(
+        '--skip-errors', action='store_true', help='leave out broken entries and go on'
+    )
     return parser.parse_args()
 
 

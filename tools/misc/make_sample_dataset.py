@@ -1,4 +1,6 @@
-"""Write the embedded sample set: painted balloon photos with exact polygons, in the balloon set's layout."""
+"""Write the embedded sample set: painted balloon photos with exact polygons, in the balloon set's
+layout.
+"""
 
 import argparse
 

@@ -14,13 +14,24 @@ SUFFIXES = ('.py', '.json', '.yml', '.yaml')
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config; configs are Python code and run on loading')
-    parser.add_argument('--save-path', type=Path, metavar='F', help=f'also write it to F ({", ".join(SUFFIXES)})')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='override fields of the config')
+    parser.add_argument(
+        'config', help='path of the config; configs are Python code and run on loading'
+    )
+    parser.add_argument(
+        '--save-path', type=Path, metavar='F', help=f'also write it to F ({", ".join(SUFFIXES)})'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override fields of the config',
+    )
     args = parser.parse_args()
     if args.save_path is not None and args.save_path.suffix not in SUFFIXES:
-        parser.error(f'--save-path is {args.save_path}; its name must end in one of {", ".join(SUFFIXES)}')
+        parser.error(
+            f'--save-path is {args.save_path}; its name must end in one of {", ".join(SUFFIXES)}'
+        )
     return args
 
 

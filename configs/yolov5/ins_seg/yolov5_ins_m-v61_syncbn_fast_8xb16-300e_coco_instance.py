@@ -1,4 +1,5 @@
-# YOLOv5-m instance segmentation on COCO: stronger scaling, mix-up, smaller class and objectness losses than s.
+# YOLOv5-m instance segmentation on COCO: stronger scaling, mix-up, smaller class and objectness
+# losses than s.
 _base_ = 'yolov5_ins_s-v61_syncbn_fast_8xb16-300e_coco_instance.py'
 
 deepen_factor = 0.67
@@ -19,20 +20,29 @@ model = dict(
     bbox_head=dict(
         head_module=dict(widen_factor=widen_factor),
         loss_cls=dict(loss_weight=loss_cls_weight * (num_classes / 80 * 3 / num_det_layers)),
-        loss_obj=dict(loss_weight=loss_obj_weight * ((img_scale[0] / 640)**2 * 3 / num_det_layers))))
+        loss_obj=dict(
+            loss_weight=loss_obj_weight * ((img_scale[0] / 640) ** 2 * 3 / num_det_layers)
+        ),
+    ),
+)
 
 pre_transform = _base_.pre_transform
-affine_transform = dict(_base_.affine_transform, scaling_ratio_range=(1 - affine_scale, 1 + affine_scale))
+affine_transform = dict(
+    _base_.affine_transform, scaling_ratio_range=(1 - affine_scale, 1 + affine_scale)
+)
 
 mosaic_affine_pipeline = [
     dict(type='Mosaic', img_scale=img_scale, pad_val=114.0, pre_transform=pre_transform),
-    affine_transform
+    affine_transform,
 ]
 
 train_pipeline = [
-    *pre_transform, *mosaic_affine_pipeline,
-    dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine_pipeline]),
-    *_base_.last_transform
+    *pre_transform,
+    *mosaic_affine_pipeline,
+    dict(
+        type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine_pipeline]
+    ),
+    *_base_.last_transform,
 ]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,9 +1,10 @@
-# YOLOv5-n instance segmentation on the generated sample data (tools/misc/make_sample_dataset.py): the demo.
+# YOLOv5-n instance segmentation on the generated sample data (tools/misc/make_sample_dataset.py):
+# the demo.
 _base_ = 'yolov5_ins_n-v61_320_150e_balloon_instance.py'
 
 data_root = 'data/sample_balloon/'
-max_epochs = 45
-val_interval = 15
+max_epochs = 36
+val_interval = 12
 
 train_dataloader = dict(dataset=dict(data_root=data_root))
 val_dataloader = dict(dataset=dict(data_root=data_root))
@@ -13,4 +14,5 @@ test_evaluator = val_evaluator
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=val_interval)
 default_hooks = dict(
-    param_scheduler=dict(max_epochs=max_epochs), checkpoint=dict(interval=val_interval))
+    param_scheduler=dict(max_epochs=max_epochs), checkpoint=dict(interval=val_interval)
+)

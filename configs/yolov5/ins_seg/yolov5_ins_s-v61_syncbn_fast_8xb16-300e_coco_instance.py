@@ -16,7 +16,8 @@ model_test_cfg = dict(
     max_per_img=300,
     mask_thr_binary=0.5,
     # resize the probabilities of masks on the device, then compare with mask_thr_binary
-    fast_test=True)
+    fast_test=True,
+)
 
 model = dict(
     bbox_head=dict(
@@ -24,12 +25,14 @@ model = dict(
         head_module=dict(type='YOLOv5InsHeadModule', mask_channels=32, proto_channels=256),
         mask_overlap=mask_overlap,
         loss_mask=dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='none'),
-        loss_mask_weight=0.05),
-    test_cfg=model_test_cfg)
+        loss_mask_weight=0.05,
+    ),
+    test_cfg=model_test_cfg,
+)
 
 pre_transform = [
     dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, mask2bbox=True)
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, mask2bbox=True),
 ]
 
 affine_transform = dict(
@@ -41,32 +44,35 @@ affine_transform = dict(
     border_val=(114, 114, 114),
     min_area_ratio=min_area_ratio,
     max_aspect_ratio=max_aspect_ratio,
-    use_mask_refine=True)
+    use_mask_refine=True,
+)
 
 last_transform = [
     dict(
         type='mmdet.Albu',
         transforms=_base_.albu_train_transforms,
         bbox_params=dict(
-            type='BboxParams', format='pascal_voc', label_fields=['gt_bboxes_labels', 'gt_ignore_flags']),
-        keymap={
-            'img': 'image',
-            'gt_bboxes': 'bboxes'
-        }),
+            type='BboxParams',
+            format='pascal_voc',
+            label_fields=['gt_bboxes_labels', 'gt_ignore_flags'],
+        ),
+        keymap={'img': 'image', 'gt_bboxes': 'bboxes'},
+    ),
     dict(type='YOLOv5HSVRandomAug'),
     dict(type='mmdet.RandomFlip', prob=0.5),
     # masks at a quarter of the size, the resolution of the prototypes
     dict(type='Polygon2Mask', downsample_ratio=4, mask_overlap=mask_overlap),
     dict(
         type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction'))
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction'),
+    ),
 ]
 
 train_pipeline = [
     *pre_transform,
     dict(type='Mosaic', img_scale=_base_.img_scale, pad_val=114.0, pre_transform=pre_transform),
     affine_transform,
-    *last_transform
+    *last_transform,
 ]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
@@ -79,11 +85,13 @@ test_pipeline = [
         scale=_base_.img_scale,
         allow_scale_up=False,
         half_pad_param=True,
-        pad_val=dict(img=114)),
+        pad_val=dict(img=114),
+    ),
     dict(type='LoadAnnotations', with_bbox=True, _scope_='mmdet'),
     dict(
         type='mmdet.PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param'))
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param'),
+    ),
 ]
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

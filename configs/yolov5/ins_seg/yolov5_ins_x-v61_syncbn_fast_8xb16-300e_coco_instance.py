@@ -7,4 +7,5 @@ widen_factor = 1.25
 model = dict(
     backbone=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
     neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
+    bbox_head=dict(head_module=dict(widen_factor=widen_factor)),
+)

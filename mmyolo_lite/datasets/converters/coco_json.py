@@ -1,4 +1,6 @@
-"""What converters to COCO share: image sizes, rings, the report on skipped items, whole-file writing."""
+"""What converters to COCO share: image sizes, rings, the report on skipped items, whole-file
+writing.
+"""
 
 import json
 import os
@@ -53,7 +55,9 @@ class ConversionReport:
         self._collect(reason, where)
 
     def structural(self, reason: str, where: str) -> None:
-        """Raise DataError for input that breaks its format; with ``skip_errors`` count it instead."""
+        """Raise DataError for input that breaks its format; with ``skip_errors`` count it
+        instead.
+        """
         if not self.skip_errors:
             raise DataError(f'{where}: {reason} (--skip-errors leaves it out and goes on)')
         self._collect(reason, where)
@@ -63,7 +67,9 @@ class ConversionReport:
         self.problems.append(f'{where}: {reason}')
 
     def lines(self) -> list[str]:
-        """Return the summary as text: images, objects, objects by class, skipped items and notes."""
+        """Return the summary as text: images, objects, objects by class, skipped items and
+        notes.
+        """
         text = [f'{self.images} images, {self.annotations} objects']
         text += [f'  class {name}: {count}' for name, count in sorted(self.per_class.items())]
         text += [f'  skipped, {reason}: {count}' for reason, count in sorted(self.skipped.items())]
@@ -77,7 +83,8 @@ class ConversionReport:
 def image_size_wh(path: Path) -> tuple[int, int]:
     """Return the ``(width, height)`` in pixels that a decoder delivers, from the file header alone.
 
-    An EXIF orientation that turns the picture by 90 degrees exchanges the two, as decoding applies it.
+    An EXIF orientation that turns the picture by 90 degrees exchanges the two, as decoding applies
+    it.
 
     Raises:
         DataError: The file is missing or not a picture.
@@ -92,7 +99,9 @@ def image_size_wh(path: Path) -> tuple[int, int]:
 
 
 def polygon_area(points_xy: np.ndarray) -> float:
-    """Return the area in square pixels that a ring of points ``(N, 2)`` encloses (shoelace formula)."""
+    """Return the area in square pixels that a ring of points ``(N, 2)`` encloses (shoelace
+    formula).
+    """
     x, y = np.asarray(points_xy, dtype=np.float64).T
     return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
 
@@ -125,7 +134,9 @@ def coco_dict(
         first_category_id: Id of the first category.
         description: Goes into ``info``.
     """
-    categories = [{'id': first_category_id + index, 'name': name} for index, name in enumerate(class_names)]
+    categories = [
+        {'id': first_category_id + index, 'name': name} for index, name in enumerate(class_names)
+    ]
     return {
         'info': {'description': description},
         'licenses': [],
@@ -145,7 +156,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding='utf-8'))
     except json.JSONDecodeError as error:
         raise DataError(
-            f'{path}, line {error.lineno}: not valid JSON ({error.msg}); fetch or export the file again'
+            f'{path}, line {error.lineno}: not valid JSON ({error.msg}); fetch or export the file '
+            'again'
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f'{path}: cannot be read ({error})') from error

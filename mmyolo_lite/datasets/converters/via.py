@@ -1,4 +1,6 @@
-"""VGG Image Annotator (VIA) files to COCO: what the balloon set comes in (spec: tools_data.md 2)."""
+"""VGG Image Annotator (VIA) files to COCO: what the balloon set comes in (spec: tools_data.md
+2).
+"""
 
 import difflib
 import math
@@ -35,8 +37,8 @@ class ViaOptions:
     Attributes:
         category: Class of every object when ``class_attr`` is None.
         class_attr: Region attribute whose value is the class.
-        area: ``'polygon'`` for the enclosed area, ``'bbox'`` for width x height as MMYOLO writes it. Only the
-            size classes of AP depend on it.
+        area: ``'polygon'`` for the enclosed area, ``'bbox'`` for width x height as MMYOLO writes
+            it. Only the size classes of AP depend on it.
         strict: Items that would be left out are errors.
         skip_errors: Broken entries are left out too.
     """
@@ -61,7 +63,8 @@ def load_via(path: Path) -> list[dict[str, Any]]:
         isinstance(entry, dict) and 'filename' in entry for entry in content.values()
     ):
         raise DataError(
-            f'{path}: not a VIA file: expected {{"<name><size>": {{"filename": ..., "regions": ...}}}} '
+            f'{path}: not a VIA file: expected '
+            f'{{"<name><size>": {{"filename": ..., "regions": ...}}}} '
             f'or a VIA 2 project with the key {PROJECT_KEY}'
         )
     return list(content.values())
@@ -111,7 +114,9 @@ def _outline(name: str, shape: dict[str, Any]) -> np.ndarray:
 
 
 def region_class(attributes: Any, class_attr: str) -> str | None:
-    """Return the class that an attribute names: its text, or the one option ticked in a checkbox group."""
+    """Return the class that an attribute names: its text, or the one option ticked in a checkbox
+    group.
+    """
     value = attributes.get(class_attr) if isinstance(attributes, dict) else None
     if isinstance(value, dict):
         ticked = [name for name, is_ticked in value.items() if is_ticked]
@@ -133,7 +138,9 @@ class _ViaConverter:
         self.ann_file, self.image_dir, self.options = ann_file, image_dir, options
         self.report = ConversionReport(strict=options.strict, skip_errors=options.skip_errors)
         self.images: list[dict[str, Any]] = []
-        self.annotations: list[dict[str, Any]] = []  # category_id holds the class name until all are known
+        self.annotations: list[
+            dict[str, Any]
+        ] = []  # category_id holds the class name until all are known
         self.names: list[str] | None = None
 
     def convert(self) -> None:
@@ -184,15 +191,21 @@ class _ViaConverter:
         if isinstance(regions, list):  # VIA 2; VIA 1 has a dict keyed "0", "1", ...
             regions = {str(number): region for number, region in enumerate(regions)}
         if not isinstance(regions, dict):
-            self.report.structural(f'regions are a {type(regions).__name__}, not a dict or list', where)
+            self.report.structural(
+                f'regions are a {type(regions).__name__}, not a dict or list', where
+            )
             return
         for number, region in regions.items():
             if isinstance(region, dict) and isinstance(region.get('shape_attributes'), dict):
                 yield number, region
             else:
-                self.report.structural('region without shape_attributes', f'{where}, region {number}')
+                self.report.structural(
+                    'region without shape_attributes', f'{where}, region {number}'
+                )
 
-    def add_region(self, region: dict[str, Any], where: str, image_id: int, size_wh: tuple[int, int]) -> None:
+    def add_region(
+        self, region: dict[str, Any], where: str, image_id: int, size_wh: tuple[int, int]
+    ) -> None:
         shape = region['shape_attributes']
         try:
             points = region_points(shape)
@@ -203,7 +216,9 @@ class _ViaConverter:
         if points is None:
             self.report.skip(f'shape {shape.get("name")!r} has no area', where)
         elif name is None:
-            self.report.skip(f'no single value for the attribute {self.options.class_attr!r}', where)
+            self.report.skip(
+                f'no single value for the attribute {self.options.class_attr!r}', where
+            )
         else:
             self.add_object(self.clip(points, size_wh), name, where, image_id)
 
@@ -211,7 +226,9 @@ class _ViaConverter:
         if self.options.class_attr is not None:
             return region_class(attributes, self.options.class_attr)
         if attributes:
-            self.report.notes['region attributes ignored (--class-attr NAME makes one the class)'] += 1
+            self.report.notes[
+                'region attributes ignored (--class-attr NAME makes one the class)'
+            ] += 1
         return self.options.category
 
     def clip(self, points: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
@@ -279,7 +296,9 @@ def convert_via_splits(
                 f'{root / split / ann_name}: no such file; pass the folder that holds '
                 f'{"/ and ".join(splits)}/ as --data-root'
             )
-    converters = {split: _ViaConverter(root / split / ann_name, root / split, options) for split in splits}
+    converters = {
+        split: _ViaConverter(root / split / ann_name, root / split, options) for split in splits
+    }
     for converter in converters.values():
         converter.convert()
     found = {name for converter in converters.values() for name in converter.report.per_class}
@@ -290,7 +309,9 @@ def convert_via_splits(
             for annotation in converter.annotations
         ]
         write_json(
-            coco_dict(converter.images, annotations, class_names, description=f'{root.name} {split}'),
+            coco_dict(
+                converter.images, annotations, class_names, description=f'{root.name} {split}'
+            ),
             outputs[split],
         )
     return {split: converter.report for split, converter in converters.items()}

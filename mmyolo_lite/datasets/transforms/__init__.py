@@ -12,7 +12,17 @@ from mmyolo_lite.datasets.transforms.polygon2mask import Polygon2Mask
 from mmyolo_lite.datasets.transforms.resize import LetterResize, YOLOv5KeepRatioResize
 
 __all__ = [
-    'Albu', 'LetterResize', 'LoadAnnotations', 'LoadImageFromFile', 'Mosaic', 'PackDetInputs', 'Polygon2Mask',
-    'RemoveDataElement', 'YOLOv5CopyPaste', 'YOLOv5HSVRandomAug', 'YOLOv5KeepRatioResize', 'YOLOv5MixUp',
-    'YOLOv5RandomAffine'
+    'Albu',
+    'LetterResize',
+    'LoadAnnotations',
+    'LoadImageFromFile',
+    'Mosaic',
+    'PackDetInputs',
+    'Polygon2Mask',
+    'RemoveDataElement',
+    'YOLOv5CopyPaste',
+    'YOLOv5HSVRandomAug',
+    'YOLOv5KeepRatioResize',
+    'YOLOv5MixUp',
+    'YOLOv5RandomAffine',
 ]

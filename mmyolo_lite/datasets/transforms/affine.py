@@ -18,11 +18,12 @@ _BORDER_MARGIN = 1e-3
 
 @TRANSFORMS.register_module()
 class YOLOv5RandomAffine(BaseTransform):
-    """Warp the image by a random affine and drop objects of which too little is left (spec: data.md 6.1).
+    """Warp the image by a random affine and drop objects of which too little is left (spec: data.md
+    6.1).
 
-    With polygons, an object's new box bounds the visible part of its resampled contour, so an object that
-    covers the whole output with its contour out of sight is dropped. Without polygons it bounds the
-    transformed corners.
+    With polygons, an object's new box bounds the visible part of its resampled contour, so an
+    object that covers the whole output with its contour out of sight is dropped. Without polygons
+    it bounds the transformed corners.
 
     Draws six uniforms: rotation, zoom, x shear, y shear, x shift, y shift.
 
@@ -31,34 +32,51 @@ class YOLOv5RandomAffine(BaseTransform):
         max_translate_ratio: The shift is at most this share of the output size, in [0, 1].
         scaling_ratio_range: Range of the zoom.
         max_shear_degree: Each shear is drawn from plus or minus this, degrees.
-        border: Width and height added to each side of the image to get the output size; negative after a
-            mosaic.
+        border: Width and height added to each side of the image to get the output size; negative
+            after a mosaic.
         border_val: Colour of what lies outside the image.
         bbox_clip_border: Clip boxes and polygons to the output.
         min_bbox_size: Objects must be wider and higher than this, pixels.
         min_area_ratio: More than this share of an object's box must remain.
-        use_mask_refine: Without effect, for configs that set it: polygons are used whenever there are any.
+        use_mask_refine: Without effect, for configs that set it: polygons are used whenever there
+            are any.
         max_aspect_ratio: Boxes must be less elongated than this.
         resample_num: Points per polygon ring.
 
     Raises:
-        ConfigError: If an argument is out of range; when called, if `border` leaves nothing of an image.
+        ConfigError: If an argument is out of range; when called, if `border` leaves nothing of an
+            image.
     """
 
-    def __init__(self, max_rotate_degree: float = 10.0, max_translate_ratio: float = 0.1,
-                 scaling_ratio_range: tuple[float, float] = (0.5, 1.5), max_shear_degree: float = 2.0,
-                 border: tuple[int, int] = (0, 0), border_val: tuple[int, int, int] = (114, 114, 114),
-                 bbox_clip_border: bool = True, min_bbox_size: float = 2, min_area_ratio: float = 0.1,
-                 use_mask_refine: bool = False, max_aspect_ratio: float = 20.0,
-                 resample_num: int = 1000) -> None:
+    def __init__(
+        self,
+        max_rotate_degree: float = 10.0,
+        max_translate_ratio: float = 0.1,
+        scaling_ratio_range: tuple[float, float] = (0.5, 1.5),
+        max_shear_degree: float = 2.0,
+        border: tuple[int, int] = (0, 0),
+        border_val: tuple[int, int, int] = (114, 114, 114),
+        bbox_clip_border: bool = True,
+        min_bbox_size: float = 2,
+        min_area_ratio: float = 0.1,
+        use_mask_refine: bool = False,
+        max_aspect_ratio: float = 20.0,
+        resample_num: int = 1000,
+    ) -> None:
         if not 0 <= max_translate_ratio <= 1:
-            raise ConfigError(f'YOLOv5RandomAffine: max_translate_ratio is {max_translate_ratio}, it must '
-                              'lie between 0 and 1')
+            raise ConfigError(
+                f'YOLOv5RandomAffine: max_translate_ratio is {max_translate_ratio}, it must '
+                'lie between 0 and 1'
+            )
         if not 0 < scaling_ratio_range[0] <= scaling_ratio_range[1]:
-            raise ConfigError(f'YOLOv5RandomAffine: scaling_ratio_range is {scaling_ratio_range}, it must be '
-                              'ordered and greater than 0')
+            raise ConfigError(
+                f'YOLOv5RandomAffine: scaling_ratio_range is {scaling_ratio_range}, it must be '
+                'ordered and greater than 0'
+            )
         if resample_num < 2:
-            raise ConfigError(f'YOLOv5RandomAffine: resample_num is {resample_num}, it must be at least 2')
+            raise ConfigError(
+                f'YOLOv5RandomAffine: resample_num is {resample_num}, it must be at least 2'
+            )
         self.max_rotate_degree = max_rotate_degree
         self.max_translate_ratio = max_translate_ratio
         self.scaling_ratio_range = tuple(scaling_ratio_range)
@@ -77,11 +95,15 @@ class YOLOv5RandomAffine(BaseTransform):
         """Warp the image and its annotations."""
         img = results['img']
         input_wh = (img.shape[1], img.shape[0])
-        output_wh = tuple(size + 2 * border for size, border in zip(input_wh, self.border, strict=True))
+        output_wh = tuple(
+            size + 2 * border for size, border in zip(input_wh, self.border, strict=True)
+        )
         if min(output_wh) <= 0:
-            raise ConfigError(f'YOLOv5RandomAffine: border {self.border} leaves {output_wh} of an image of '
-                              f'size {input_wh} (width, height): a negative border needs the larger canvas '
-                              'of a Mosaic')
+            raise ConfigError(
+                f'YOLOv5RandomAffine: border {self.border} leaves {output_wh} of an image of '
+                f'size {input_wh} (width, height): a negative border needs the larger canvas '
+                'of a Mosaic'
+            )
         matrix, zoom = self._draw_matrix(input_wh, output_wh)
         set_image(results, cv2.warpPerspective(img, matrix, output_wh, borderValue=self.border_val))
         if 'gt_bboxes' not in results:
@@ -96,22 +118,40 @@ class YOLOv5RandomAffine(BaseTransform):
             self._warp_boxes(results, boxes, matrix, zoom, output_wh)
         return results
 
-    def _draw_matrix(self, input_wh: tuple[int, int], output_wh: tuple[int, int]) -> tuple[np.ndarray, float]:
+    def _draw_matrix(
+        self, input_wh: tuple[int, int], output_wh: tuple[int, int]
+    ) -> tuple[np.ndarray, float]:
         """Draw the matrix (3, 3) and the zoom in it."""
         uniform = np.random.uniform
         rotation = uniform(-self.max_rotate_degree, self.max_rotate_degree)
-        zoom = uniform(*self.scaling_ratio_range)
-        shear = [uniform(-self.max_shear_degree, self.max_shear_degree) for _ in range(2)]
-        shift = [uniform(0.5 - self.max_translate_ratio, 0.5 + self.max_translate_ratio) * size
-                 for size in output_wh]
-        return affine_matrix(rotation, zoom, shear, shift, input_wh), zoom
+        zoom = uniform(self.scaling_ratio_range[0], self.scaling_ratio_range[1])
+        shear_x, shear_y = (
+            uniform(-self.max_shear_degree, self.max_shear_degree) for _ in range(2)
+        )
+        shift_x, shift_y = (
+            uniform(0.5 - self.max_translate_ratio, 0.5 + self.max_translate_ratio) * size
+            for size in output_wh
+        )
+        matrix = affine_matrix(rotation, zoom, (shear_x, shear_y), (shift_x, shift_y), input_wh)
+        return matrix, zoom
 
     def _keep(self, before: np.ndarray, after: np.ndarray, zoom: float) -> np.ndarray:
-        return keep_boxes(before * np.float32(zoom), after, self.min_bbox_size, self.min_area_ratio,
-                          self.max_aspect_ratio)
+        return keep_boxes(
+            before * np.float32(zoom),
+            after,
+            self.min_bbox_size,
+            self.min_area_ratio,
+            self.max_aspect_ratio,
+        )
 
-    def _warp_boxes(self, results: dict, boxes: np.ndarray, matrix: np.ndarray, zoom: float,
-                    output_wh: tuple[int, int]) -> None:
+    def _warp_boxes(
+        self,
+        results: dict,
+        boxes: np.ndarray,
+        matrix: np.ndarray,
+        zoom: float,
+        output_wh: tuple[int, int],
+    ) -> None:
         """Move boxes by their corners; clip first, then filter."""
         moved = transform_boxes(boxes, matrix)
         if self.bbox_clip_border:
@@ -120,8 +160,14 @@ class YOLOv5RandomAffine(BaseTransform):
         results['gt_bboxes'] = to_boxes(moved[keep])
         select(results, keep)
 
-    def _warp_polygons(self, results: dict, boxes: np.ndarray, matrix: np.ndarray, zoom: float,
-                       output_wh: tuple[int, int]) -> None:
+    def _warp_polygons(
+        self,
+        results: dict,
+        boxes: np.ndarray,
+        matrix: np.ndarray,
+        zoom: float,
+        output_wh: tuple[int, int],
+    ) -> None:
         """Move resampled polygons and bound what is visible of them; filter first, then clip."""
         table = poly.pack(results['gt_masks'].masks)
         owners = table.owners
@@ -130,7 +176,9 @@ class YOLOv5RandomAffine(BaseTransform):
         keep = self._keep(boxes, moved, zoom)
         moved, samples = moved[keep], samples[keep[owners]]
         if self.bbox_clip_border:
-            moved = np.clip(moved, 0, np.array(output_wh * 2, dtype=np.float32) - np.float32(_BORDER_MARGIN))
+            moved = np.clip(
+                moved, 0, np.array(output_wh * 2, dtype=np.float32) - np.float32(_BORDER_MARGIN)
+            )
             samples = poly.clamp(samples, output_wh)
         counts = [count for count, kept in zip(table.counts, keep, strict=True) if kept]
         objects = poly.group(list(samples.reshape(-1, 2 * self.resample_num)), counts)

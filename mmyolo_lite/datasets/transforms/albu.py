@@ -4,17 +4,19 @@ from mmyolo_lite.compat import albu as _fence
 
 _fence.patch_mmdet()
 
-from mmdet.datasets.transforms import Albu as _MMDetAlbu  # noqa: E402 (the fence comes before the first import)
+# the fence comes before the first import
+from mmdet.datasets.transforms import Albu as _MMDetAlbu  # noqa: E402
 
 from mmyolo_lite.registry import TRANSFORMS  # noqa: E402
 
 
 @TRANSFORMS.register_module()
 class Albu(_MMDetAlbu):
-    """mmdet's `Albu` under the project's own name; both are seeded by :mod:`mmyolo_lite.compat.albu`.
+    """mmdet's `Albu` under the project's own name; both are seeded by
+    :mod:`mmyolo_lite.compat.albu`.
 
-    Polygons are not given to albumentations (leave ``gt_masks`` out of `keymap`), so in segmentation
-    pipelines only members that move no pixel may be used. Source: spec data.md 6.2.
+    Polygons are not given to albumentations (leave ``gt_masks`` out of `keymap`), so in
+    segmentation pipelines only members that move no pixel may be used. Source: spec data.md 6.2.
 
     Args:
         transforms: configs of albumentations transforms, ``type`` and arguments.

@@ -23,8 +23,10 @@ def scale_hsv(img: np.ndarray, gains: np.ndarray) -> np.ndarray:
     levels = np.arange(256, dtype=np.float64)
     tables = (levels * gains[0] % _HUES, *(np.clip(levels * gain, 0, 255) for gain in gains[1:]))
     channels = cv2.split(cv2.cvtColor(img, cv2.COLOR_BGR2HSV))
-    scaled = [cv2.LUT(channel, table.astype(np.uint8))
-              for channel, table in zip(channels, tables, strict=True)]
+    scaled = [
+        cv2.LUT(channel, table.astype(np.uint8))
+        for channel, table in zip(channels, tables, strict=True)
+    ]
     return cv2.cvtColor(cv2.merge(scaled), cv2.COLOR_HSV2BGR)
 
 
@@ -40,8 +42,9 @@ class YOLOv5HSVRandomAug(BaseTransform):
         value_delta: The same for the value.
     """
 
-    def __init__(self, hue_delta: float = 0.015, saturation_delta: float = 0.7,
-                 value_delta: float = 0.4) -> None:
+    def __init__(
+        self, hue_delta: float = 0.015, saturation_delta: float = 0.7, value_delta: float = 0.4
+    ) -> None:
         self.hue_delta = hue_delta
         self.saturation_delta = saturation_delta
         self.value_delta = value_delta

@@ -33,8 +33,8 @@ class YOLOv5CopyPaste(BaseTransform):
     """Add mirrored copies of objects to the image they come from (spec: data.md 5.4).
 
     An object is eligible if its mirrored box hides less than `ioa_thresh` of every box. Draws one
-    ``np.random.choice`` among the eligible ones, even when none is to be chosen. Images without masks pass
-    through.
+    ``np.random.choice`` among the eligible ones, even when none is to be chosen. Images without
+    masks pass through.
 
     Args:
         ioa_thresh: Largest share of any object's box that a copy's box may cover.
@@ -47,7 +47,9 @@ class YOLOv5CopyPaste(BaseTransform):
     def __init__(self, ioa_thresh: float = 0.3, prob: float = 0.5) -> None:
         for name, value in (('ioa_thresh', ioa_thresh), ('prob', prob)):
             if not 0 <= value <= 1:
-                raise ConfigError(f'YOLOv5CopyPaste: {name} is {value}, it must lie between 0 and 1')
+                raise ConfigError(
+                    f'YOLOv5CopyPaste: {name} is {value}, it must lie between 0 and 1'
+                )
         self.ioa_thresh = ioa_thresh
         self.prob = prob
 
@@ -58,7 +60,9 @@ class YOLOv5CopyPaste(BaseTransform):
             return results
         img, boxes = results['img'], box_array(results)
         height, width = img.shape[:2]
-        mirrored = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+        mirrored = np.stack(
+            [width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1
+        )
         eligible = np.flatnonzero((covered_share(mirrored, boxes) < self.ioa_thresh).all(axis=1))
         chosen = np.random.choice(eligible, size=round(self.prob * len(eligible)), replace=False)
         if len(chosen) == 0:
@@ -84,6 +88,8 @@ def _paste_mirrored(img: np.ndarray, objects: poly.Polygons) -> np.ndarray:
             continue
         bottom, right = top + region.shape[0], left + region.shape[1]
         # Pixels come from the unpasted image, so overlapping copies agree on them.
-        window = result[top:bottom, width - right:width - left]
-        window[...] = cv2.copyTo(cv2.flip(img[top:bottom, left:right], 1), cv2.flip(region, 1), window.copy())
+        window = result[top:bottom, width - right : width - left]
+        window[...] = cv2.copyTo(
+            cv2.flip(img[top:bottom, left:right], 1), cv2.flip(region, 1), window.copy()
+        )
     return result

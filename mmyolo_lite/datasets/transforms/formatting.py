@@ -12,7 +12,9 @@ from mmyolo_lite.registry import TRANSFORMS
 
 
 def image_to_tensor(image: np.ndarray) -> Tensor:
-    """Return the contiguous (C, H, W) tensor of an (H, W, C) or (H, W) image, same type and channel order."""
+    """Return the contiguous (C, H, W) tensor of an (H, W, C) or (H, W) image, same type and channel
+    order.
+    """
     if image.ndim == 2:
         image = image[..., None]
     height, width, channels = image.shape
@@ -33,7 +35,8 @@ class PackDetInputs(_MMDetPackDetInputs):
     ``data_samples.gt_panoptic_seg.pan_seg``; and a missing meta key is an error.
 
     Args:
-        meta_keys: keys of the sample to carry on as meta information; one that is packed as data is skipped.
+        meta_keys: keys of the sample to carry on as meta information; one that is packed as data is
+            skipped.
     """
 
     def transform(self, results: dict) -> dict:
@@ -43,10 +46,14 @@ class PackDetInputs(_MMDetPackDetInputs):
             AssertionError: a name in `meta_keys` is not in `results`.
         """
         for key in self.meta_keys:
-            assert key in results, (f'PackDetInputs: meta key {key!r} is not in the sample, which has '
-                                    f'{sorted(results)}. Remove it from meta_keys, or add the transform that '
-                                    'sets it.')
-        packed = super().transform({k: v for k, v in results.items() if k not in ('img', 'gt_panoptic_seg')})
+            assert key in results, (
+                f'PackDetInputs: meta key {key!r} is not in the sample, which has '
+                f'{sorted(results)}. Remove it from meta_keys, or add the transform that '
+                'sets it.'
+            )
+        packed = super().transform(
+            {k: v for k, v in results.items() if k not in ('img', 'gt_panoptic_seg')}
+        )
         if 'gt_panoptic_seg' in results:
             packed['data_samples'].gt_panoptic_seg = PixelData(pan_seg=results['gt_panoptic_seg'])
         if 'img' in results:

@@ -1,6 +1,7 @@
 """Load images and annotations of a sample."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,9 +26,9 @@ class UnreadableImageError(DataError):
 class LoadImageFromFile(_MMCVLoadImageFromFile):
     """mmcv's loader with failures that name the file. Source: spec data.md 3.1.
 
-    Sets ``img`` (H, W, 3) uint8 BGR, EXIF orientation applied, and ``img_shape``, ``ori_shape`` as ``(height,
-    width)``. Arguments as in mmcv: ``to_float32``, ``color_type``, ``imdecode_backend``, ``ignore_empty``,
-    ``backend_args``.
+    Sets ``img`` (H, W, 3) uint8 BGR, EXIF orientation applied, and ``img_shape``, ``ori_shape`` as
+    ``(height, width)``. Arguments as in mmcv: ``to_float32``, ``color_type``, ``imdecode_backend``,
+    ``ignore_empty``, ``backend_args``.
     """
 
     def transform(self, results: dict) -> dict | None:
@@ -37,8 +38,8 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
             `results`, or None for an unreadable file with ``ignore_empty=True``.
 
         Raises:
-            UnreadableImageError: the file is missing or cannot be decoded to three 8-bit channels (the former
-                not with ``ignore_empty=True``).
+            UnreadableImageError: the file is missing or cannot be decoded to three 8-bit channels
+                (the former not with ``ignore_empty=True``).
             DataError: the decoded size is not the ``height`` and ``width`` of the annotation file.
         """
         path = results['img_path']
@@ -61,16 +62,19 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
 
 
 def _unreadable(path: str, reason: str) -> UnreadableImageError:
-    error = UnreadableImageError(f'Cannot read the image {path}: {reason}. Repair or replace the file, or '
-                                 'remove it from the annotation file.')
+    error = UnreadableImageError(
+        f'Cannot read the image {path}: {reason}. Repair or replace the file, or '
+        'remove it from the annotation file.'
+    )
     error.path = path
     return error
 
 
 def _check_channels(image: np.ndarray, path: str, is_float: bool) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or not (is_float or image.dtype == np.uint8):
-        raise _unreadable(path, f'it decodes to shape {image.shape}, {image.dtype}, not to three 8-bit '
-                                'channels')
+        raise _unreadable(
+            path, f'it decodes to shape {image.shape}, {image.dtype}, not to three 8-bit channels'
+        )
 
 
 def _check_size(shape_hw: tuple[int, int], results: dict) -> None:
@@ -79,10 +83,14 @@ def _check_size(shape_hw: tuple[int, int], results: dict) -> None:
     if None in expected or tuple(shape_hw) == expected:
         return
     raise DataError(
-        f'The image {results["img_path"]} is {shape_hw[1]} x {shape_hw[0]} pixels (width x height), but the '
-        f'annotation file says {expected[1]} x {expected[0]}, so its annotations do not fit. If width and '
-        'height are exchanged, the file carries an EXIF orientation that the annotation tool ignored: save '
-        'it without EXIF, or convert the annotations again.')
+        f'The image {results["img_path"]} is {shape_hw[1]} x {shape_hw[0]} pixels (width x '
+        'height), but the '
+        f'annotation file says {expected[1]} x {expected[0]}, so its annotations do not fit. If '
+        'width and '
+        'height are exchanged, the file carries an EXIF orientation that the annotation tool '
+        'ignored: save '
+        'it without EXIF, or convert the annotations again.'
+    )
 
 
 def rings_from_rle(rle: dict, height: int, width: int) -> list[np.ndarray]:
@@ -94,8 +102,9 @@ def rings_from_rle(rle: dict, height: int, width: int) -> list[np.ndarray]:
         width: width of the image.
 
     Returns:
-        Flat float64 rings (2K,), K >= 3, through pixel centres (x + 0.5, y + 0.5): filling them with
-        coordinates truncated gives the mask back, but for its holes. Specks of one or two pixels give none.
+        Flat float64 rings (2K,), K >= 3, through pixel centres (x + 0.5, y + 0.5): filling them
+        with coordinates truncated gives the mask back, but for its holes. Specks of one or two
+        pixels give none.
     """
     from pycocotools import mask as coco_mask
 
@@ -109,8 +118,8 @@ def rings_from_rle(rle: dict, height: int, width: int) -> list[np.ndarray]:
 def valid_rings(mask: Sequence | dict | None, height: int, width: int) -> list[np.ndarray]:
     """Return the usable rings of one object's ``mask`` as flat float64 arrays.
 
-    A ring counts if it has an even number of at least 6 values, all finite. Always float64: rings are scaled
-    in place later, which would truncate integers.
+    A ring counts if it has an even number of at least 6 values, all finite. Always float64: rings
+    are scaled in place later, which would truncate integers.
 
     Args:
         mask: COCO ``segmentation``: list of flat rings, or RLE dict, or None.
@@ -119,7 +128,11 @@ def valid_rings(mask: Sequence | dict | None, height: int, width: int) -> list[n
     """
     if isinstance(mask, dict):
         return rings_from_rle(mask, height, width)
-    rings = [np.array(ring, dtype=np.float64) for ring in mask or () if len(ring) % 2 == 0 and len(ring) >= 6]
+    rings = [
+        np.array(ring, dtype=np.float64)
+        for ring in mask or ()
+        if len(ring) % 2 == 0 and len(ring) >= 6
+    ]
     return [ring for ring in rings if np.isfinite(ring).all()]
 
 
@@ -131,33 +144,46 @@ def box_of_rings(rings: Sequence[np.ndarray]) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class LoadAnnotations(_MMDetLoadAnnotations):
-    """Load boxes, labels and polygons of the objects that are not to be ignored. Source: spec data.md 3.2.
+    """Load boxes, labels and polygons of the objects that are not to be ignored. Source: spec
+    data.md 3.2.
 
-    Sets ``gt_bboxes`` float32 (N, 4) xyxy pixels, ``gt_bboxes_labels`` int64 (N,), ``gt_ignore_flags`` (N,)
-    False, and with `with_mask` ``gt_masks``, `PolygonMasks` of the image's size; objects without a valid ring
-    are dropped.
+    Sets ``gt_bboxes`` float32 (N, 4) xyxy pixels, ``gt_bboxes_labels`` int64 (N,),
+    ``gt_ignore_flags`` (N,) False, and with `with_mask` ``gt_masks``, `PolygonMasks` of the image's
+    size; objects without a valid ring are dropped.
 
     Args:
         mask2bbox: compute the boxes from the polygons; needs `with_mask`.
         poly2mask: must be False: masks stay polygons.
         merge_polygons: join the rings of an object into one.
-        kwargs: as in mmdet: ``with_bbox``, ``with_label``, ``with_mask``, ``with_seg``, ``box_type`` ...
+        kwargs: as in mmdet: ``with_bbox``, ``with_label``, ``with_mask``, ``with_seg``,
+            ``box_type`` ...
 
     Raises:
         AssertionError: `poly2mask` is True, or `mask2bbox` without `with_mask`.
     """
 
-    def __init__(self, mask2bbox: bool = False, poly2mask: bool = False, merge_polygons: bool = True,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        mask2bbox: bool = False,
+        poly2mask: bool = False,
+        merge_polygons: bool = True,
+        **kwargs: Any,
+    ) -> None:
         assert not poly2mask, 'LoadAnnotations: masks stay polygons here, poly2mask must be False'
         super().__init__(poly2mask=False, **kwargs)
-        assert self.with_mask or not mask2bbox, 'LoadAnnotations: mask2bbox=True needs with_mask=True'
+        assert self.with_mask or not mask2bbox, (
+            'LoadAnnotations: mask2bbox=True needs with_mask=True'
+        )
         self.mask2bbox = mask2bbox
         self.merge_polygons = merge_polygons
 
     def transform(self, results: dict) -> dict:
-        """Read ``results['instances']`` and, with masks, ``results['ori_shape']`` ``(height, width)``."""
-        instances = [instance for instance in results.get('instances', ()) if instance['ignore_flag'] == 0]
+        """Read ``results['instances']`` and, with masks, ``results['ori_shape']`` ``(height,
+        width)``.
+        """
+        instances = [
+            instance for instance in results.get('instances', ()) if instance['ignore_flag'] == 0
+        ]
         polygons: list[list[np.ndarray]] = []
         if self.with_mask:
             instances, polygons = self._keep_with_rings(instances, results)
@@ -167,14 +193,17 @@ class LoadAnnotations(_MMDetLoadAnnotations):
         elif self.with_bbox:
             self._set_boxes(results, [instance['bbox'] for instance in instances])
         if self.with_label:
-            results['gt_bboxes_labels'] = np.array([i['bbox_label'] for i in instances], dtype=np.int64)
+            results['gt_bboxes_labels'] = np.array(
+                [i['bbox_label'] for i in instances], dtype=np.int64
+            )
         results['gt_ignore_flags'] = np.zeros(len(instances), dtype=bool)
         if self.with_seg:
             self._load_seg_map(results)
         return results
 
-    def _keep_with_rings(self, instances: list[dict],
-                         results: dict) -> tuple[list[dict], list[list[np.ndarray]]]:
+    def _keep_with_rings(
+        self, instances: list[dict], results: dict
+    ) -> tuple[list[dict], list[list[np.ndarray]]]:
         """Return the instances that have valid rings, and those rings, joined if configured."""
         height, width = results['ori_shape']
         kept, polygons = [], []
@@ -193,5 +222,7 @@ class LoadAnnotations(_MMDetLoadAnnotations):
         results['gt_bboxes'] = array
 
     def __repr__(self) -> str:
-        return (f'{super().__repr__()[:-1]}, mask2bbox={self.mask2bbox}, '
-                f'merge_polygons={self.merge_polygons})')
+        return (
+            f'{super().__repr__()[:-1]}, mask2bbox={self.mask2bbox}, '
+            f'merge_polygons={self.merge_polygons})'
+        )

@@ -1,4 +1,6 @@
-"""What transforms that mix several images share: when to mix, fetching the partners, joining annotations."""
+"""What transforms that mix several images share: when to mix, fetching the partners, joining
+annotations.
+"""
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Sequence
@@ -46,15 +48,16 @@ def select(results: dict, keep: np.ndarray) -> None:
 class MixTransform(BaseTransform, metaclass=ABCMeta):
     """Mix the current image with random others of the data set (spec: data.md 5.1).
 
-    Draws from ``numpy.random``: one uniform that decides; then, if mixing, one index per partner; then
-    whatever `pre_transform` draws, partner by partner; then what :meth:`mix` draws.
+    Draws from ``numpy.random``: one uniform that decides; then, if mixing, one index per partner;
+    then whatever `pre_transform` draws, partner by partner; then what :meth:`mix` draws.
 
-    In the cached mode partners come from a per-process list of the samples seen last, already loaded, which
-    saves their decoding. It starts with samples of the data set, loaded by `pre_transform`; without one it
-    starts with the current sample alone.
+    In the cached mode partners come from a per-process list of the samples seen last, already
+    loaded, which saves their decoding. It starts with samples of the data set, loaded by
+    `pre_transform`; without one it starts with the current sample alone.
 
     Args:
-        pre_transform: Configs or callables that load a partner from what ``dataset.get_data_info`` returns.
+        pre_transform: Configs or callables that load a partner from what ``dataset.get_data_info``
+            returns.
         prob: Probability of mixing, in [0, 1].
         use_cached: Take partners from the cache.
         max_cached_images: Size of the cache.
@@ -63,17 +66,23 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
 
     Raises:
         ConfigError: If `prob` or `max_refetch` is out of range.
-        AssertionError: If the cache is smaller than one mix needs; when called, if there is no data set to
-            fetch partners from.
+        AssertionError: If the cache is smaller than one mix needs; when called, if there is no data
+            set to fetch partners from.
         RuntimeError: When called, if `pre_transform` refuses too many partners.
     """
 
     num_partners: int
     """Images taken beside the current one."""
 
-    def __init__(self, pre_transform: Sequence[dict | Callable] | None = None, prob: float = 1.0,
-                 use_cached: bool = False, max_cached_images: int = 40, random_pop: bool = True,
-                 max_refetch: int = 15) -> None:
+    def __init__(
+        self,
+        pre_transform: Sequence[dict | Callable] | None = None,
+        prob: float = 1.0,
+        use_cached: bool = False,
+        max_cached_images: int = 40,
+        random_pop: bool = True,
+        max_refetch: int = 15,
+    ) -> None:
         name = type(self).__name__
         if not 0 <= prob <= 1:
             raise ConfigError(f'{name}: prob is {prob}, it must lie between 0 and 1')
@@ -82,16 +91,26 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
         if use_cached:
             assert max_cached_images >= self.num_partners + 1, (
                 f'{name}: max_cached_images is {max_cached_images}, it must be at least '
-                f'{self.num_partners + 1}')
+                f'{self.num_partners + 1}'
+            )
         self.prob = prob
         self.use_cached = use_cached
         self.max_cached_images = max_cached_images
         self.random_pop = random_pop
         self.max_refetch = max_refetch
         self.cache: list[dict] = []
-        # Built through this package's registry, so that type names resolve without a default scope as well.
-        self.pre_transform = None if pre_transform is None else Compose(
-            [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pre_transform])
+        # Built through this package's registry, so that type names resolve without a default scope
+        # as well.
+        self.pre_transform = (
+            None
+            if pre_transform is None
+            else Compose(
+                [
+                    TRANSFORMS.build(step) if isinstance(step, dict) else step
+                    for step in pre_transform
+                ]
+            )
+        )
 
     @abstractmethod
     def mix(self, results: dict) -> dict:
@@ -108,9 +127,13 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
             return self.leave_alone(results)
         dataset = results.pop('dataset', None)
         assert dataset is not None or self.use_cached, (
-            f"{type(self).__name__} takes other images from results['dataset'], which is missing: use it in "
-            'training pipelines only')
-        results['mix_results'] = self._cached(results, dataset) if self.use_cached else self._fetch(dataset)
+            f"{type(self).__name__} takes other images from results['dataset'], which is missing: "
+            'use it in '
+            'training pipelines only'
+        )
+        results['mix_results'] = (
+            self._cached(results, dataset) if self.use_cached else self._fetch(dataset)
+        )
         results = self.mix(results)
         del results['mix_results']
         if dataset is not None:
@@ -118,18 +141,24 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
         return results
 
     def _fetch(self, dataset: Any) -> list[dict]:
-        """Load the partners from the data set, drawing all of them again when one cannot be used."""
+        """Load the partners from the data set, drawing all of them again when one cannot be
+        used.
+        """
         for _ in range(self.max_refetch + 1):
-            samples = []
+            samples: list[dict] = []
             for index in [np.random.randint(0, len(dataset)) for _ in range(self.num_partners)]:
-                samples.append(self._load(dataset, index))
-                if samples[-1] is None:
+                sample = self._load(dataset, index)
+                if sample is None:
                     break
+                samples.append(sample)
             else:
                 return samples
         raise RuntimeError(
-            f'{type(self).__name__}: no usable set of images in {self.max_refetch + 1} attempts, the '
-            'pre_transform kept returning None: check the images and its transforms, or raise max_refetch')
+            f'{type(self).__name__}: no usable set of images in {self.max_refetch + 1} attempts, '
+            'the '
+            'pre_transform kept returning None: check the images and its transforms, or raise '
+            'max_refetch'
+        )
 
     def _load(self, dataset: Any, index: int) -> dict | None:
         """Load one partner; None if `pre_transform` refuses it."""
@@ -148,8 +177,12 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
         self.cache.append(dict(results))
         if len(self.cache) > self.max_cached_images:
             self.cache.pop(np.random.randint(0, len(self.cache) - 1) if self.random_pop else 0)
-        if len(self.cache) <= self.num_partners and dataset is not None and self.pre_transform is not None:
-            # Handing out the unmixed image until the cache has grown would vary the image size within a
-            # batch.
-            self.cache += self._fetch(dataset)[:self.num_partners + 1 - len(self.cache)]
+        if (
+            len(self.cache) <= self.num_partners
+            and dataset is not None
+            and self.pre_transform is not None
+        ):
+            # Handing out the unmixed image until the cache has grown would vary the image size
+            # within a batch.
+            self.cache += self._fetch(dataset)[: self.num_partners + 1 - len(self.cache)]
         return [self.cache[np.random.randint(0, len(self.cache))] for _ in range(self.num_partners)]

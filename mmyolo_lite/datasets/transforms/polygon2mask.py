@@ -13,9 +13,10 @@ from mmyolo_lite.registry import TRANSFORMS
 class Polygon2Mask(BaseTransform):
     """Rasterise the polygons at a fraction of the image size (spec: data.md 6.5).
 
-    Overlap form: one id map for the image, ``gt_panoptic_seg`` of shape (1, h, w), uint8 for up to 255
-    objects and int32 above. Value 0 is background, value v belongs to row ``v - 1`` of the boxes and labels,
-    which are re-ordered from large to small for that; smaller objects lie on top. ``gt_masks`` is removed.
+    Overlap form: one id map for the image, ``gt_panoptic_seg`` of shape (1, h, w), uint8 for up to
+    255 objects and int32 above. Value 0 is background, value v belongs to row ``v - 1`` of the
+    boxes and labels, which are re-ordered from large to small for that; smaller objects lie on top.
+    ``gt_masks`` is removed.
 
     Single form: ``gt_masks`` becomes a uint8 tensor (N, h, w) in the order of the boxes.
 
@@ -25,15 +26,18 @@ class Polygon2Mask(BaseTransform):
         coco_style: Only False is supported.
 
     Raises:
-        ConfigError: If `downsample_ratio` is not a positive integer or `coco_style` is set; when called,
-            if there are no polygons to rasterise.
+        ConfigError: If `downsample_ratio` is not a positive integer or `coco_style` is set; when
+            called, if there are no polygons to rasterise.
     """
 
-    def __init__(self, downsample_ratio: int = 4, mask_overlap: bool = True,
-                 coco_style: bool = False) -> None:
+    def __init__(
+        self, downsample_ratio: int = 4, mask_overlap: bool = True, coco_style: bool = False
+    ) -> None:
         if not isinstance(downsample_ratio, int) or downsample_ratio < 1:
-            raise ConfigError(f'Polygon2Mask: downsample_ratio is {downsample_ratio!r}, it must be a '
-                              'positive integer')
+            raise ConfigError(
+                f'Polygon2Mask: downsample_ratio is {downsample_ratio!r}, it must be a '
+                'positive integer'
+            )
         if coco_style:
             raise ConfigError('Polygon2Mask: coco_style=True is not supported, leave it out')
         self.downsample_ratio = downsample_ratio
@@ -43,7 +47,9 @@ class Polygon2Mask(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Replace the polygons ``results['gt_masks']``."""
         if 'gt_masks' not in results:
-            raise ConfigError('Polygon2Mask finds no gt_masks: set with_mask=True in LoadAnnotations')
+            raise ConfigError(
+                'Polygon2Mask finds no gt_masks: set with_mask=True in LoadAnnotations'
+            )
         masks = results['gt_masks']
         poly.require_polygons(masks.masks)
         size_hw = (masks.height, masks.width)

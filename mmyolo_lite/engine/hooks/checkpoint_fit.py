@@ -1,4 +1,6 @@
-"""Refuse a checkpoint that does not fit the model; mmengine loads what fits and leaves the rest random."""
+"""Refuse a checkpoint that does not fit the model; mmengine loads what fits and leaves the rest
+random.
+"""
 
 from typing import Any
 
@@ -25,17 +27,23 @@ def misfits(model: nn.Module, weights: dict[str, Any]) -> tuple[list[str], list[
         weights: state dict; a leading ``module.`` of its keys does not count.
 
     Returns:
-        Descriptions of the tensors with another shape, names of those that the checkpoint lacks, and the number of
-        tensors compared.
+        Descriptions of the tensors with another shape, names of those that the checkpoint lacks,
+        and the number of tensors compared.
     """
     given = {name.removeprefix('module.'): value for name, value in weights.items()}
-    own = {name: value for name, value in model.state_dict().items() if not name.endswith('num_batches_tracked')}
+    own = {
+        name: value
+        for name, value in model.state_dict().items()
+        if not name.endswith('num_batches_tracked')
+    }
     shapes, missing = [], []
     for name, tensor in own.items():
         if name not in given:
             missing.append(name)
         elif tuple(given[name].shape) != tuple(tensor.shape):
-            shapes.append(f'{name} {tuple(given[name].shape)} in the file, {tuple(tensor.shape)} in the model')
+            shapes.append(
+                f'{name} {tuple(given[name].shape)} in the file, {tuple(tensor.shape)} in the model'
+            )
     return shapes, missing, len(own)
 
 
@@ -44,8 +52,9 @@ class CheckpointFitHook(Hook):
     """Check a checkpoint against the model before it is loaded.
 
     Args:
-        strict: every tensor of the model has to be in the checkpoint, in its shape. Without it one is enough, as for
-            training that starts from weights for other classes; a resumed training is always strict.
+        strict: every tensor of the model has to be in the checkpoint, in its shape. Without it one
+            is enough, as for training that starts from weights for other classes; a resumed
+            training is always strict.
     """
 
     priority = 'HIGHEST'  # before EMAHook reads the weights
@@ -60,20 +69,28 @@ class CheckpointFitHook(Hook):
             CheckpointError: it holds no weights, or they do not fit.
         """
         source = runner._load_from or 'of the work dir'
-        if 'state_dict' not in checkpoint and all(isinstance(value, Tensor) for value in checkpoint.values()):
-            weights = dict(checkpoint)
+        if 'state_dict' not in checkpoint and all(
+            isinstance(value, Tensor) for value in checkpoint.values()
+        ):
+            bare = dict(checkpoint)
             checkpoint.clear()
-            checkpoint['state_dict'] = weights
+            checkpoint['state_dict'] = bare
         weights = checkpoint.get('state_dict')
         if not isinstance(weights, dict) or not weights:
-            raise CheckpointError(f'Checkpoint {source} holds no weights; it has {sorted(map(str, checkpoint))}.')
+            raise CheckpointError(
+                f'Checkpoint {source} holds no weights; it has {sorted(map(str, checkpoint))}.'
+            )
         if runner._resume and 'meta' not in checkpoint:
-            raise CheckpointError(f'Checkpoint {source} holds weights alone, no state of a training to continue. '
-                                  'Start from it with --cfg-options load_from=... in place of --resume.')
+            raise CheckpointError(
+                f'Checkpoint {source} holds weights alone, no state of a training to continue. '
+                'Start from it with --cfg-options load_from=... in place of --resume.'
+            )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model = model.module if isinstance(model, BaseTTAModel) else model
         shapes, missing, total = misfits(model, weights)
-        if len(shapes) + len(missing) == total or ((shapes or missing) and (self.strict or runner._resume)):
+        if len(shapes) + len(missing) == total or (
+            (shapes or missing) and (self.strict or runner._resume)
+        ):
             raise CheckpointError(_message(source, shapes, missing, total))
 
 
@@ -83,8 +100,10 @@ def _message(source: str, shapes: list[str], missing: list[str], total: int) -> 
         parts.append(f'{len(shapes)} of {total} tensors differ in shape: {_some(shapes)}.')
     if missing:
         parts.append(f'{len(missing)} of {total} tensors are not in the file: {_some(missing)}.')
-    return (f'Checkpoint {source} does not fit the model of the config. {" ".join(parts)} '
-            'Take the config it was trained with, with the same num_classes.')
+    return (
+        f'Checkpoint {source} does not fit the model of the config. {" ".join(parts)} '
+        'Take the config it was trained with, with the same num_classes.'
+    )
 
 
 def _some(names: list[str]) -> str:

@@ -22,15 +22,19 @@ def cosine_factor(epoch: int, max_epochs: int, final: float) -> float:
     return 1 + (final - 1) * (1 - math.cos(math.pi * epoch / max_epochs)) / 2
 
 
-FACTORS: dict[str, Callable[[int, int, float], float]] = {'linear': linear_factor, 'cosine': cosine_factor}
+FACTORS: dict[str, Callable[[int, int, float], float]] = {
+    'linear': linear_factor,
+    'cosine': cosine_factor,
+}
 
 
 @HOOKS.register_module()
 class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
-    """Set learning rate and momentum; takes the place of mmengine's hook, with ``param_scheduler = None``.
+    """Set learning rate and momentum; takes the place of mmengine's hook, with ``param_scheduler =
+    None``.
 
-    During warm-up both move at every iteration towards the epoch's target; after it the learning rate changes between
-    epochs only, and epoch e + 1 runs with the factor of epoch e.
+    During warm-up both move at every iteration towards the epoch's target; after it the learning
+    rate changes between epochs only, and epoch e + 1 runs with the factor of epoch e.
 
     Args:
         scheduler_type: 'linear' or 'cosine'.
@@ -48,17 +52,33 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
 
     priority = 9
 
-    def __init__(self, scheduler_type: str = 'linear', lr_factor: float = 0.01, max_epochs: int = 300,
-                 warmup_epochs: float = 3, warmup_bias_lr: float = 0.1, warmup_momentum: float = 0.8,
-                 warmup_mim_iter: int = 1000, warmup_min_iter: int | None = None) -> None:
+    def __init__(
+        self,
+        scheduler_type: str = 'linear',
+        lr_factor: float = 0.01,
+        max_epochs: int = 300,
+        warmup_epochs: float = 3,
+        warmup_bias_lr: float = 0.1,
+        warmup_momentum: float = 0.8,
+        warmup_mim_iter: int = 1000,
+        warmup_min_iter: int | None = None,
+    ) -> None:
         if scheduler_type not in FACTORS:
-            raise ConfigError(f'default_hooks.param_scheduler.scheduler_type is {scheduler_type!r}; '
-                              f'choose one of {", ".join(FACTORS)}.')
+            raise ConfigError(
+                f'default_hooks.param_scheduler.scheduler_type is {scheduler_type!r}; '
+                f'choose one of {", ".join(FACTORS)}.'
+            )
         if max_epochs < 1:
-            raise ConfigError(f'default_hooks.param_scheduler.max_epochs is {max_epochs}; it must be at least 1.')
+            raise ConfigError(
+                f'default_hooks.param_scheduler.max_epochs is {max_epochs}; it must be at least 1.'
+            )
         self.factor = FACTORS[scheduler_type]
         self.lr_factor, self.max_epochs = lr_factor, max_epochs
-        self.warmup_epochs, self.warmup_bias_lr, self.warmup_momentum = warmup_epochs, warmup_bias_lr, warmup_momentum
+        self.warmup_epochs, self.warmup_bias_lr, self.warmup_momentum = (
+            warmup_epochs,
+            warmup_bias_lr,
+            warmup_momentum,
+        )
         self.warmup_min_iter = warmup_mim_iter if warmup_min_iter is None else warmup_min_iter
         self._base_lr: list[float] = []
         self._base_momentum: list[float] = []
@@ -79,8 +99,10 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
         warmup, total = self.warmup_iters(len(runner.train_dataloader)), runner.max_iters
         if warmup > total / 2:
             runner.logger.warning(
-                f'The warm-up takes {warmup} iterations, more than half of all {total}. On little data set '
-                'default_hooks.param_scheduler.warmup_mim_iter to a smaller number.')
+                f'The warm-up takes {warmup} iterations, more than half of all {total}. On little '
+                'data set '
+                'default_hooks.param_scheduler.warmup_mim_iter to a smaller number.'
+            )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Set learning rate and momentum while the warm-up lasts."""
@@ -95,9 +117,13 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
             group['lr'] = start + (self._base_lr[index] * factor - start) * progress
             if 'momentum' in group:
                 group['momentum'] = (
-                    self.warmup_momentum + (self._base_momentum[index] - self.warmup_momentum) * progress)
+                    self.warmup_momentum
+                    + (self._base_momentum[index] - self.warmup_momentum) * progress
+                )
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
         """Do nothing: the schedule moves before iterations and after epochs."""
 
     def after_train_epoch(self, runner: Runner) -> None:

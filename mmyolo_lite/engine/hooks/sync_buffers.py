@@ -1,4 +1,6 @@
-"""Keep the statistics of batch norms equal in all processes, where they are not synchronised while training."""
+"""Keep the statistics of batch norms equal in all processes, where they are not synchronised while
+training.
+"""
 
 import torch
 from mmengine.dist import all_reduce_params, get_world_size
@@ -13,9 +15,9 @@ from mmyolo_lite.registry import HOOKS
 class SyncModelBuffersHook(Hook):
     """Average the floating-point buffers of the model, and of its moving average, after each epoch.
 
-    Without SyncBN each process has statistics of its own images: validation would score every process's images with
-    another model, and none with the one in the checkpoint. mmengine's ``SyncBuffersHook`` leaves the moving average
-    out.
+    Without SyncBN each process has statistics of its own images: validation would score every
+    process's images with another model, and none with the one in the checkpoint. mmengine's
+    ``SyncBuffersHook`` leaves the moving average out.
     """
 
     priority = 'HIGH'  # before checkpoints and validation
@@ -24,7 +26,9 @@ class SyncModelBuffersHook(Hook):
         """Average over the processes."""
         if get_world_size() == 1:
             return
-        averages: list[nn.Module] = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
+        averages: list[nn.Module] = [
+            hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)
+        ]
         for model in (runner.model, *averages):
             buffers: list[torch.Tensor] = [b for b in model.buffers() if b.is_floating_point()]
             all_reduce_params(buffers, op='mean')

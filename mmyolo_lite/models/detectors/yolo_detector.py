@@ -27,15 +27,24 @@ class YOLODetector(SingleStageDetector):
         test_cfg: handed to the head.
         data_preprocessor: config of the data preprocessor.
         init_cfg: mmengine's.
-        use_syncbn: with several processes on an accelerator, normalise over all of them. On a CPU batch norms stay as
-            they are, since PyTorch's SyncBatchNorm does not train there.
-        channels_last: keep weights and maps in channels-last memory format, which convolutions in low precision run
-            faster in. Results differ by rounding alone.
+        use_syncbn: with several processes on an accelerator, normalise over all of them. On a CPU
+            batch norms stay as they are, since PyTorch's SyncBatchNorm does not train there.
+        channels_last: keep weights and maps in channels-last memory format, which convolutions in
+            low precision run faster in. Results differ by rounding alone.
     """
 
-    def __init__(self, backbone: dict, neck: dict, bbox_head: dict, train_cfg: dict | None = None,
-                 test_cfg: dict | None = None, data_preprocessor: dict | None = None, init_cfg: Any = None,
-                 use_syncbn: bool = True, channels_last: bool = False) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        bbox_head: dict,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: Any = None,
+        use_syncbn: bool = True,
+        channels_last: bool = False,
+    ) -> None:
         # built here, in our own scope, so that the model needs no default scope
         if isinstance(data_preprocessor, dict):
             data_preprocessor = MODELS.build(data_preprocessor)
@@ -46,7 +55,10 @@ class YOLODetector(SingleStageDetector):
         self.train_cfg, self.test_cfg = train_cfg, test_cfg
         if use_syncbn and get_world_size() > 1:
             if get_device() == 'cpu':
-                print_log('Batch norms stay per process: SyncBatchNorm does not train on a CPU.', logger='current')
+                print_log(
+                    'Batch norms stay per process: SyncBatchNorm does not train on a CPU.',
+                    logger='current',
+                )
             else:
                 convert_sync_batchnorm(self, implementation='torch')
         if channels_last:
@@ -67,9 +79,12 @@ class YOLODetector(SingleStageDetector):
         if height % divisor or width % divisor:
             nearest = tuple(max(round(side / divisor), 1) * divisor for side in (height, width))
             raise DataError(
-                f'The network input is {height}x{width} pixels (height x width), but both must be multiples of '
-                f'{divisor}. The nearest that fits is {nearest[0]}x{nearest[1]}: set img_scale, or the size in '
-                'LetterResize and batch_shapes_cfg, accordingly.')
+                f'The network input is {height}x{width} pixels (height x width), but both must be '
+                'multiples of '
+                f'{divisor}. The nearest that fits is {nearest[0]}x{nearest[1]}: set img_scale, or '
+                'the size in '
+                'LetterResize and batch_shapes_cfg, accordingly.'
+            )
         return super().extract_feat(batch_inputs)
 
     def add_pred_to_datasample(self, data_samples: list, results_list: list) -> list:

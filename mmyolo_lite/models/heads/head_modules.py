@@ -5,7 +5,7 @@ Letters: B images, A priors per cell, C classes, K mask channels, h w map size i
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.model import BaseModule
@@ -17,8 +17,8 @@ from mmyolo_lite.registry import MODELS
 
 IMAGE_SIZE_OF_PRIOR = 640
 OBJECTS_OF_PRIOR = 8
-"""The objectness bias expects this many objects in an image of IMAGE_SIZE_OF_PRIOR pixels (Focal loss,
-https://arxiv.org/abs/1708.02002 section 3.3)."""
+"""The objectness bias expects this many objects in an image of IMAGE_SIZE_OF_PRIOR pixels (Focal
+loss, https://arxiv.org/abs/1708.02002 section 3.3)."""
 
 
 @MODELS.register_module()
@@ -34,12 +34,20 @@ class YOLOv5HeadModule(BaseModule):
         init_cfg: mmengine's.
 
     Shape:
-        sequence of (B, c_l, h, w) -> three lists over the levels, all logits: classes (B, A*C, h, w), channel
-        a*C + c; boxes tx, ty, tw, th (B, A*4, h, w), channel a*4 + i; objectness (B, A, h, w)
+        sequence of (B, c_l, h, w) -> three lists over the levels, all logits: classes (B, A*C, h,
+        w), channel a*C + c; boxes tx, ty, tw, th (B, A*4, h, w), channel a*4 + i; objectness (B, A,
+        h, w)
     """
 
-    def __init__(self, num_classes: int, in_channels: int | Sequence[int], widen_factor: float = 1.0,
-                 num_base_priors: int = 3, featmap_strides: Sequence[int] = (8, 16, 32), init_cfg: Any = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int | Sequence[int],
+        widen_factor: float = 1.0,
+        num_base_priors: int = 3,
+        featmap_strides: Sequence[int] = (8, 16, 32),
+        init_cfg: Any = None,
+    ) -> None:
         super().__init__(init_cfg)
         self.num_classes = num_classes
         self.num_base_priors = num_base_priors
@@ -48,7 +56,8 @@ class YOLOv5HeadModule(BaseModule):
             in_channels = [in_channels] * len(self.featmap_strides)
         self.in_channels = [blocks.make_divisible(c, widen_factor) for c in in_channels]
         self.convs_pred = nn.ModuleList(
-            [nn.Conv2d(c, num_base_priors * self.num_out_attrib, 1) for c in self.in_channels])
+            [nn.Conv2d(c, num_base_priors * self.num_out_attrib, 1) for c in self.in_channels]
+        )
 
     @property
     def num_out_attrib(self) -> int:
@@ -56,27 +65,34 @@ class YOLOv5HeadModule(BaseModule):
         return 5 + self.num_classes
 
     def init_weights(self) -> None:
-        """Give the prediction layers PyTorch's default and shift their biases to the expected frequencies.
+        """Give the prediction layers PyTorch's default and shift their biases to the expected
+        frequencies.
 
         Calling it again draws anew; it never shifts twice.
         """
         super().init_weights()
-        for convolution, stride in zip(self.convs_pred, self.featmap_strides, strict=True):
+        convolutions = cast(list[nn.Conv2d], list(self.convs_pred))
+        for convolution, stride in zip(convolutions, self.featmap_strides, strict=True):
             convolution.reset_parameters()
-            bias = convolution.bias.data.view(self.num_base_priors, -1)
-            bias[:, 4] += math.log(OBJECTS_OF_PRIOR / (IMAGE_SIZE_OF_PRIOR / stride)**2)
-            bias[:, 5:5 + self.num_classes] += math.log(0.6 / (self.num_classes - 0.999999))
+            bias = cast(Tensor, convolution.bias).data.view(self.num_base_priors, -1)
+            bias[:, 4] += math.log(OBJECTS_OF_PRIOR / (IMAGE_SIZE_OF_PRIOR / stride) ** 2)
+            bias[:, 5 : 5 + self.num_classes] += math.log(0.6 / (self.num_classes - 0.999999))
 
     def _level(self, x: Tensor, convolution: nn.Module) -> list[Tensor]:
         """Return the maps of one level: class, box, objectness and what follows them."""
         batch, _, height, width = x.shape
         attributes = convolution(x).view(batch, self.num_base_priors, -1, height, width)
         box, objectness, classes, rest = attributes.split(
-            (4, 1, self.num_classes, self.num_out_attrib - 5 - self.num_classes), dim=2)
+            (4, 1, self.num_classes, self.num_out_attrib - 5 - self.num_classes), dim=2
+        )
         return [part.flatten(1, 2) for part in (classes, box, objectness, rest)]
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        levels = [self._level(x, convolution) for x, convolution in zip(feats, self.convs_pred, strict=True)]
+        """Predict; for shapes see the class."""
+        levels = [
+            self._level(x, convolution)
+            for x, convolution in zip(feats, self.convs_pred, strict=True)
+        ]
         classes, boxes, objectness, _ = map(list, zip(*levels, strict=True))
         return classes, boxes, objectness
 
@@ -90,50 +106,74 @@ class ProtoModule(BaseModule):
         (B, in_channels, h, w) -> (B, mask_channels, 2h, 2w)
     """
 
-    def __init__(self, in_channels: int, middle_channels: int, mask_channels: int, **cfg: Any) -> None:
+    def __init__(
+        self, in_channels: int, middle_channels: int, mask_channels: int, **cfg: Any
+    ) -> None:
         super().__init__()
         self.conv1 = blocks.conv_unit(in_channels, middle_channels, 3, **cfg)
         self.conv2 = blocks.conv_unit(middle_channels, middle_channels, 3, **cfg)
         self.conv3 = blocks.conv_unit(middle_channels, mask_channels, 1, **cfg)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Build prototypes; for shapes see the class."""
         x = F.interpolate(self.conv1(x), scale_factor=2, mode='nearest')
         return self.conv3(self.conv2(x))
 
 
 @MODELS.register_module()
 class YOLOv5InsHeadModule(YOLOv5HeadModule):
-    """:class:`YOLOv5HeadModule` with K mask coefficients per prior, and prototypes from the finest map.
+    """:class:`YOLOv5HeadModule` with K mask coefficients per prior, and prototypes from the finest
+    map.
 
     Args:
+        in_channels: as the parent.
         num_classes: C.
         mask_channels: K, not scaled.
         proto_channels: hidden channels of the prototype branch, scaled by `widen_factor`.
         norm_cfg: batch norm config of the prototype branch.
         act_cfg: activation config of the prototype branch.
+        widen_factor: scales `in_channels` and `proto_channels`.
         kwargs: those of :class:`YOLOv5HeadModule`.
 
     Shape:
-        as the parent, then a list over the levels of coefficients (B, A*K, h, w), channel a*K + k, raw, and
-        prototypes (B, K, 2*h_0, 2*w_0), at stride 4
+        as the parent, then a list over the levels of coefficients (B, A*K, h, w), channel a*K + k,
+        raw, and prototypes (B, K, 2*h_0, 2*w_0), at stride 4
     """
 
-    def __init__(self, *args: Any, num_classes: int, mask_channels: int = 32, proto_channels: int = 256,
-                 widen_factor: float = 1.0, norm_cfg: dict = blocks.NORM_CFG, act_cfg: dict = blocks.ACT_CFG,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        in_channels: int | Sequence[int],
+        *,
+        num_classes: int,
+        mask_channels: int = 32,
+        proto_channels: int = 256,
+        widen_factor: float = 1.0,
+        norm_cfg: dict = blocks.NORM_CFG,
+        act_cfg: dict = blocks.ACT_CFG,
+        **kwargs: Any,
+    ) -> None:
         # needed by num_out_attrib while the parent builds its layers
         self.mask_channels = mask_channels
-        super().__init__(num_classes, *args, widen_factor=widen_factor, **kwargs)
+        super().__init__(num_classes, in_channels, widen_factor, **kwargs)
         self.proto_pred = ProtoModule(
-            self.in_channels[0], blocks.make_divisible(proto_channels, widen_factor), mask_channels,
-            norm_cfg=norm_cfg, act_cfg=act_cfg)
+            self.in_channels[0],
+            blocks.make_divisible(proto_channels, widen_factor),
+            mask_channels,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+        )
 
     @property
     def num_out_attrib(self) -> int:
+        """Numbers predicted per prior."""
         return 5 + self.num_classes + self.mask_channels
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Any, ...]:
-        levels = [self._level(x, convolution) for x, convolution in zip(feats, self.convs_pred, strict=True)]
+        """Predict; for shapes see the class."""
+        levels = [
+            self._level(x, convolution)
+            for x, convolution in zip(feats, self.convs_pred, strict=True)
+        ]
         return (*map(list, zip(*levels, strict=True)), self.proto_pred(feats[0]))
 
 
@@ -163,6 +203,8 @@ def flatten_levels(level_maps: Sequence[Tensor], num_base_priors: int) -> Tensor
     """
     rows = []
     for level_map in level_maps:
-        attributes = split_attributes(level_map, num_base_priors).permute(0, 2, 3, 1, 4)  # (B, h, w, A, D)
+        attributes = split_attributes(level_map, num_base_priors).permute(
+            0, 2, 3, 1, 4
+        )  # (B, h, w, A, D)
         rows.append(attributes.reshape(level_map.shape[0], -1, attributes.shape[-1]))
     return torch.cat(rows, dim=1)

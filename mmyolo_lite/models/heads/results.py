@@ -1,4 +1,6 @@
-"""What both heads do with candidates: where the image lies in the input, and which candidates stay."""
+"""What both heads do with candidates: where the image lies in the input, and which candidates
+stay.
+"""
 
 from mmengine.structures import InstanceData
 
@@ -7,7 +9,9 @@ from mmyolo_lite.ops.postprocess import Letterbox
 
 
 def recorded_letterbox(meta: dict) -> Letterbox:
-    """Read from an image's metainfo how it lies in the network input, taking the recorded scale factor."""
+    """Read from an image's metainfo how it lies in the network input, taking the recorded scale
+    factor.
+    """
     pad = meta.get('pad_param')
     pad_ltrb = None if pad is None else (float(pad[2]), float(pad[0]), float(pad[3]), float(pad[1]))
     scale_w, scale_h = meta['scale_factor'][:2]
@@ -43,6 +47,11 @@ def suppress(result: InstanceData, cfg: dict, with_nms: bool) -> InstanceData:
     if not with_nms:
         return result
     nms_cfg = cfg.get('nms', {})
-    kept = batched_nms(result.bboxes, result.scores, result.labels, nms_cfg.get('iou_threshold', 0.65),
-                       nms_cfg.get('class_agnostic', False))
-    return result[kept[:cfg.get('max_per_img', 300)]]
+    kept = batched_nms(
+        result.bboxes,
+        result.scores,
+        result.labels,
+        nms_cfg.get('iou_threshold', 0.65),
+        nms_cfg.get('class_agnostic', False),
+    )
+    return result[kept[: cfg.get('max_per_img', 300)]]

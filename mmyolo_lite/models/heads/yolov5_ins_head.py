@@ -1,6 +1,7 @@
 """The instance-segmentation head: the detection head plus masks (spec: loss.md 5, predict.md 3).
 
-Letters: B images, L levels, K mask channels, N objects of the batch, P positives of all levels, n detections.
+Letters: B images, L levels, K mask channels, N objects of the batch, P positives of all levels, n
+    detections.
 """
 
 from collections.abc import Sequence
@@ -28,65 +29,108 @@ class YOLOv5InsHead(YOLOv5Head):
 
     Args:
         args: those of :class:`YOLOv5Head`.
-        mask_overlap: training masks are index maps, one per image, in place of one mask per object; must agree with
-            ``Polygon2Mask.mask_overlap`` of the pipeline.
+        mask_overlap: training masks are index maps, one per image, in place of one mask per object;
+            must agree with ``Polygon2Mask.mask_overlap`` of the pipeline.
         loss_mask: loss of a mask pixel, without reduction.
         loss_mask_weight: weight of the mask loss.
-        kwargs: those of :class:`YOLOv5Head`; ``test_cfg`` also takes ``mask_thr_binary`` and ``fast_test``.
+        kwargs: those of :class:`YOLOv5Head`; ``test_cfg`` also takes ``mask_thr_binary`` and
+            ``fast_test``.
     """
 
-    def __init__(self, *args: Any, mask_overlap: bool = True, loss_mask: dict | None = None,
-                 loss_mask_weight: float = 0.05, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        mask_overlap: bool = True,
+        loss_mask: dict | None = None,
+        loss_mask_weight: float = 0.05,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.mask_overlap = mask_overlap
         self.loss_mask_weight = loss_mask_weight
         self.loss_mask = MODELS.build(
-            loss_mask or {'type': 'mmdet.CrossEntropyLoss', 'use_sigmoid': True, 'reduction': 'none'})
+            loss_mask
+            or {'type': 'mmdet.CrossEntropyLoss', 'use_sigmoid': True, 'reduction': 'none'}
+        )
 
-    def loss_terms(self, maps: Sequence[Any], batch: dict, targets: Tensor,
-                   positives: list[Positives]) -> dict[str, Tensor]:
+    def loss_terms(
+        self, maps: Sequence[Any], batch: dict, targets: Tensor, positives: list[Positives]
+    ) -> dict[str, Tensor]:
+        """Return the scaled terms of the detection head, and ``loss_mask``."""
         losses = super().loss_terms(maps, batch, targets, positives)
         loss_mask = self.mask_terms(maps, batch, targets, positives).sum().reshape(1)
         losses['loss_mask'] = loss_mask * self.loss_mask_weight * get_world_size()
         return losses
 
-    def mask_terms(self, maps: Sequence[Any], batch: dict, targets: Tensor, positives: list[Positives]) -> Tensor:
+    def mask_terms(
+        self, maps: Sequence[Any], batch: dict, targets: Tensor, positives: list[Positives]
+    ) -> Tensor:
         """Return (L, B): for each level and image the mean over its positives, before weighting."""
         prototypes = maps[4]
         num_images = prototypes.shape[0]
         image = torch.cat([found.image for found in positives])
         if not len(image):
-            # keeps the prototype branch in the graph, so that every parameter has a gradient for every batch
+            # keeps the prototype branch in the graph, so that every parameter has a gradient for
+            # every batch
             return (prototypes.float().sum() * 0).expand(len(positives), num_images)
-        masks = resize_target_masks(self._target_masks(batch, targets, num_images), prototypes.shape[-2:])
-        coefficients = torch.cat([found.gather(split_attributes(level_map, self.num_base_priors))
-                                  for found, level_map in zip(positives, maps[3], strict=True)])
+        masks = resize_target_masks(
+            self._target_masks(batch, targets, num_images), prototypes.shape[-2:]
+        )
+        coefficients = torch.cat(
+            [
+                found.gather(split_attributes(level_map, self.num_base_priors))
+                for found, level_map in zip(positives, maps[3], strict=True)
+            ]
+        )
         values = mask_loss_per_positive(
-            coefficients, prototypes, masks, targets, torch.cat([found.target for found in positives]),
-            self.mask_overlap, self.loss_mask)
+            coefficients,
+            prototypes,
+            masks,
+            targets,
+            torch.cat([found.target for found in positives]),
+            self.mask_overlap,
+            self.loss_mask,
+        )
         # one slot for each (level, image)
-        slot = torch.cat([level * num_images + found.image for level, found in enumerate(positives)])
+        slot = torch.cat(
+            [level * num_images + found.image for level, found in enumerate(positives)]
+        )
         totals = values.new_zeros(len(positives) * num_images)
         counts = totals.index_add(0, slot, torch.ones_like(values))
-        return (totals.index_add(0, slot, values) / counts.clamp(min=1)).view(len(positives), num_images)
+        return (totals.index_add(0, slot, values) / counts.clamp(min=1)).view(
+            len(positives), num_images
+        )
 
     def _target_masks(self, batch: dict, targets: Tensor, num_images: int) -> Tensor:
         masks = batch.get('masks')
         if masks is None:
-            raise DataError('The training batch has no masks. The training pipeline needs LoadAnnotations with '
-                            'with_mask=True and Polygon2Mask; the annotations need polygons.')
+            raise DataError(
+                'The training batch has no masks. The training pipeline needs LoadAnnotations with '
+                'with_mask=True and Polygon2Mask; the annotations need polygons.'
+            )
         expected = num_images if self.mask_overlap else len(targets)
         if len(masks) != expected:
             raise DataError(
-                f'The batch has {len(masks)} mask maps where {expected} are expected. Polygon2Mask.mask_overlap in the '
-                f'training pipeline and model.bbox_head.mask_overlap ({self.mask_overlap}) must agree.')
+                f'The batch has {len(masks)} mask maps where {expected} are expected. '
+                'Polygon2Mask.mask_overlap in the '
+                f'training pipeline and model.bbox_head.mask_overlap ({self.mask_overlap}) must '
+                'agree.'
+            )
         return masks
 
     def _maps_by_name(self, maps: Sequence[Any]) -> dict[str, list[Tensor]]:
         return {**super()._maps_by_name(maps), 'coeff': maps[3]}
 
-    def _finish(self, result: InstanceData, maps: Sequence[Any], image: int, meta: dict, cfg: dict, rescale: bool,
-                with_nms: bool) -> InstanceData:
+    def _finish(
+        self,
+        result: InstanceData,
+        maps: Sequence[Any],
+        image: int,
+        meta: dict,
+        cfg: dict,
+        rescale: bool,
+        with_nms: bool,
+    ) -> InstanceData:
         """Suppress in network pixels, build the masks, then map boxes to the original image.
 
         The result has ``masks`` (n, H0, W0) bool, and ``coeffs`` (n, K) already times objectness.
@@ -94,9 +138,18 @@ class YOLOv5InsHead(YOLOv5Head):
         result = suppress(result, cfg, with_nms)
         input_hw = tuple(meta['batch_input_shape'])
         letterbox = measured_letterbox(meta) if rescale else None
-        result.masks = paste_masks(result.coeffs, maps[4][image], result.bboxes, input_hw, letterbox,
-                                   cfg.get('mask_thr_binary', 0.5), cfg.get('fast_test', False))
+        result.masks = paste_masks(
+            result.coeffs,
+            maps[4][image],
+            result.bboxes,
+            input_hw,
+            letterbox,
+            cfg.get('mask_thr_binary', 0.5),
+            cfg.get('fast_test', False),
+        )
         if letterbox is not None:
             result.bboxes = letterbox.to_original(result.bboxes)
-        result.bboxes = clip_boxes(result.bboxes, letterbox.ori_hw if letterbox is not None else input_hw)
+        result.bboxes = clip_boxes(
+            result.bboxes, letterbox.ori_hw if letterbox is not None else input_hw
+        )
         return result

@@ -34,13 +34,22 @@ class YOLOv5PAFPN(BaseModule):
         ConfigError: `in_channels` and `widen_factor` give widths that cannot be wired.
     """
 
-    def __init__(self, in_channels: Sequence[int], out_channels: Sequence[int] | int, deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0, num_csp_blocks: int = 1, freeze_all: bool = False,
-                 norm_cfg: dict = blocks.NORM_CFG, act_cfg: dict = blocks.ACT_CFG, init_cfg: Any = None) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: Sequence[int] | int,
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        num_csp_blocks: int = 1,
+        freeze_all: bool = False,
+        norm_cfg: dict = blocks.NORM_CFG,
+        act_cfg: dict = blocks.ACT_CFG,
+        init_cfg: Any = None,
+    ) -> None:
         super().__init__(init_cfg)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.freeze_all = freeze_all
-        cfg = {'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
+        cfg: dict[str, Any] = {'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         c0, c1, c2 = self._widths(in_channels, widen_factor)
         count = blocks.make_round(num_csp_blocks, deepen_factor)
 
@@ -48,11 +57,18 @@ class YOLOv5PAFPN(BaseModule):
             return blocks.csp_layer(c_in, c_out, count, add_identity=False, **cfg)
 
         # The order of registration is the order of parameters in checkpoints (spec: model.md 12).
-        self.reduce_layers = nn.ModuleList([nn.Identity(), nn.Identity(), blocks.conv_unit(c2, c1, 1, **cfg)])
-        self.upsample_layers = nn.ModuleList([nn.Upsample(scale_factor=2, mode='nearest') for _ in range(2)])
-        self.top_down_layers = nn.ModuleList([
-            nn.Sequential(csp(2 * c1, c1), blocks.conv_unit(c1, c0, 1, **cfg)), csp(2 * c0, c0)])
-        self.downsample_layers = nn.ModuleList([blocks.conv_unit(c, c, 3, stride=2, **cfg) for c in (c0, c1)])
+        self.reduce_layers = nn.ModuleList(
+            [nn.Identity(), nn.Identity(), blocks.conv_unit(c2, c1, 1, **cfg)]
+        )
+        self.upsample_layers = nn.ModuleList(
+            [nn.Upsample(scale_factor=2, mode='nearest') for _ in range(2)]
+        )
+        self.top_down_layers = nn.ModuleList(
+            [nn.Sequential(csp(2 * c1, c1), blocks.conv_unit(c1, c0, 1, **cfg)), csp(2 * c0, c0)]
+        )
+        self.downsample_layers = nn.ModuleList(
+            [blocks.conv_unit(c, c, 3, stride=2, **cfg) for c in (c0, c1)]
+        )
         self.bottom_up_layers = nn.ModuleList([csp(2 * c0, c1), csp(2 * c1, c2)])
         self.out_layers = nn.ModuleList([nn.Identity() for _ in range(3)])
         self.train()
@@ -60,14 +76,19 @@ class YOLOv5PAFPN(BaseModule):
     @staticmethod
     def _widths(in_channels: Sequence[int], widen_factor: float) -> list[int]:
         if len(in_channels) != 3:
-            raise ConfigError(f'neck.in_channels has {len(in_channels)} numbers; YOLOv5PAFPN joins three maps.')
+            raise ConfigError(
+                f'neck.in_channels has {len(in_channels)} numbers; YOLOv5PAFPN joins three maps.'
+            )
         widths = [blocks.make_divisible(c, widen_factor) for c in in_channels]
         if widths[1] != 2 * widths[0] or widths[2] != 2 * widths[1]:
             valid = max(round(widen_factor * 32), 1) / 32
             raise ConfigError(
-                f'neck: in_channels {tuple(in_channels)} with widen_factor {widen_factor} become widths '
-                f'{tuple(widths)}, but each must be twice the one before. Multiples of 1/32 work with the widths '
-                f'256, 512, 1024; the nearest to yours is {valid}.')
+                f'neck: in_channels {tuple(in_channels)} with widen_factor {widen_factor} become '
+                'widths '
+                f'{tuple(widths)}, but each must be twice the one before. Multiples of 1/32 work '
+                'with the widths '
+                f'256, 512, 1024; the nearest to yours is {valid}.'
+            )
         return widths
 
     def init_weights(self) -> None:
@@ -85,6 +106,7 @@ class YOLOv5PAFPN(BaseModule):
         return self
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return the three joined maps, the finest first; for shapes see the class."""
         x0, x1, x2 = inputs
         r2 = self.reduce_layers[2](x2)
         t1 = self.top_down_layers[0](torch.cat((self.upsample_layers[0](r2), x1), dim=1))

@@ -9,7 +9,12 @@ import pytest
 from PIL import Image
 
 from mmyolo_lite.datasets.converters.coco_json import image_size_wh, polygon_area, write_json
-from mmyolo_lite.datasets.converters.via import ViaOptions, convert_via_splits, load_via, region_points
+from mmyolo_lite.datasets.converters.via import (
+    ViaOptions,
+    convert_via_splits,
+    load_via,
+    region_points,
+)
 from mmyolo_lite.errors import DataError
 from tests.shared_data import shared_path
 
@@ -21,9 +26,13 @@ def save_image(path: Path, size_wh: tuple[int, int] = (60, 40), **options) -> No
     Image.new('RGB', size_wh).save(path, **options)
 
 
-def entry(filename: str, *shapes: dict, attributes: dict | None = None, regions: object = None) -> dict:
+def entry(
+    filename: str, *shapes: dict, attributes: dict | None = None, regions: object = None
+) -> dict:
     if regions is None:
-        regions = [dict(shape_attributes=shape, region_attributes=attributes or {}) for shape in shapes]
+        regions = [
+            dict(shape_attributes=shape, region_attributes=attributes or {}) for shape in shapes
+        ]
     return dict(filename=filename, size=1, regions=regions, file_attributes={})
 
 
@@ -42,7 +51,9 @@ def make_split(
     return root
 
 
-def convert(root: Path, splits: tuple[str, ...] = ('train',), *, overwrite: bool = False, **options):
+def convert(
+    root: Path, splits: tuple[str, ...] = ('train',), *, overwrite: bool = False, **options
+):
     reports = convert_via_splits(root, splits, options=ViaOptions(**options), overwrite=overwrite)
     return json.loads((root / f'{splits[0]}.json').read_text()), reports[splits[0]]
 
@@ -97,7 +108,11 @@ def test_all_three_layouts_give_the_same(tmp_path):
     [
         (dict(name='rect', x=1, y=2, width=10, height=5), 4, 50),
         (dict(name='circle', cx=30, cy=20, r=10), 36, 18 * 100 * math.sin(math.pi / 18)),
-        (dict(name='ellipse', cx=30, cy=20, rx=10, ry=5, theta=0.7), 36, 18 * 50 * math.sin(math.pi / 18)),
+        (
+            dict(name='ellipse', cx=30, cy=20, rx=10, ry=5, theta=0.7),
+            36,
+            18 * 50 * math.sin(math.pi / 18),
+        ),
         (TRIANGLE, 3, 100),
     ],
 )
@@ -122,7 +137,10 @@ def test_the_long_axis_of_an_ellipse_follows_theta():
             dict(name='polygon', all_points_x=[1, 5, 1], all_points_y=[1, 5, 1]),
             'fewer than 3 distinct points',
         ),
-        (dict(name='polygon', all_points_x=[1, 5, 9], all_points_y=[1, 5, 9]), 'outline encloses no area'),
+        (
+            dict(name='polygon', all_points_x=[1, 5, 9], all_points_y=[1, 5, 9]),
+            'outline encloses no area',
+        ),
         (
             dict(name='polygon', all_points_x=[99, 80, 99], all_points_y=[99, 80, 80]),
             'fewer than 3 distinct points',
@@ -142,12 +160,27 @@ def test_regions_left_out(tmp_path, shape, reason):
 @pytest.mark.parametrize(
     'regions, reason',
     [
-        ([dict(shape_attributes=dict(name='polygon', all_points_x=[1, 2], all_points_y=[1]))], '2 x but 1 y'),
-        ([dict(shape_attributes=dict(name='polygon', all_points_x=[1, 2, 3]))], 'without all_points_y'),
-        ([dict(shape_attributes=dict(name='circle', cx=1, cy=1, r=None))], 'no number'),
-        ([dict(shape_attributes=dict(name='rect', x=1, y=1, width=math.nan, height=1))], 'no finite number'),
         (
-            [dict(shape_attributes=dict(name='polygon', all_points_x=[[1]] * 3, all_points_y=[[1]] * 3))],
+            [dict(shape_attributes=dict(name='polygon', all_points_x=[1, 2], all_points_y=[1]))],
+            '2 x but 1 y',
+        ),
+        (
+            [dict(shape_attributes=dict(name='polygon', all_points_x=[1, 2, 3]))],
+            'without all_points_y',
+        ),
+        ([dict(shape_attributes=dict(name='circle', cx=1, cy=1, r=None))], 'no number'),
+        (
+            [dict(shape_attributes=dict(name='rect', x=1, y=1, width=math.nan, height=1))],
+            'no finite number',
+        ),
+        (
+            [
+                dict(
+                    shape_attributes=dict(
+                        name='polygon', all_points_x=[[1]] * 3, all_points_y=[[1]] * 3
+                    )
+                )
+            ],
             'no finite',
         ),
         ([dict(region_attributes={})], 'without shape_attributes'),
@@ -156,7 +189,10 @@ def test_regions_left_out(tmp_path, shape, reason):
 )
 def test_broken_regions_stop_unless_skipped(tmp_path, regions, reason):
     root = make_split(
-        tmp_path, entry('a.jpg', regions=regions), entry('b.jpg', TRIANGLE), images=('a.jpg', 'b.jpg')
+        tmp_path,
+        entry('a.jpg', regions=regions),
+        entry('b.jpg', TRIANGLE),
+        images=('a.jpg', 'b.jpg'),
     )
     with pytest.raises(DataError, match=rf'a\.jpg.*{reason}.*--skip-errors'):
         convert(root)
@@ -175,7 +211,10 @@ def test_points_outside_are_clipped_and_counted(tmp_path):
 
 def test_missing_image_names_the_nearest(tmp_path):
     root = make_split(
-        tmp_path, entry('balloon_01.jpg', TRIANGLE), entry('a.jpg'), images=('a.jpg', 'balloon_1.jpg')
+        tmp_path,
+        entry('balloon_01.jpg', TRIANGLE),
+        entry('a.jpg'),
+        images=('a.jpg', 'balloon_1.jpg'),
     )
     coco, report = convert(root)
     assert [image['file_name'] for image in coco['images']] == ['a.jpg']

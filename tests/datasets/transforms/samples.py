@@ -19,13 +19,21 @@ def rectangle(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
     return np.array([x1, y1, x2, y1, x2, y2, x1, y2], dtype=np.float64)
 
 
-def make_sample(img: np.ndarray, boxes: np.ndarray, labels: np.ndarray | None = None,
-                polygons: Polygons | None = None) -> dict:
+def make_sample(
+    img: np.ndarray,
+    boxes: np.ndarray,
+    labels: np.ndarray | None = None,
+    polygons: Polygons | None = None,
+) -> dict:
     """Return a loaded sample; labels count from 0 unless given."""
     boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
-    sample = dict(img=img, img_shape=img.shape[:2], gt_bboxes=HorizontalBoxes(boxes),
-                  gt_bboxes_labels=np.arange(len(boxes)) if labels is None else labels,
-                  gt_ignore_flags=np.zeros(len(boxes), dtype=bool))
+    sample = dict(
+        img=img,
+        img_shape=img.shape[:2],
+        gt_bboxes=HorizontalBoxes(boxes),
+        gt_bboxes_labels=np.arange(len(boxes)) if labels is None else labels,
+        gt_ignore_flags=np.zeros(len(boxes), dtype=bool),
+    )
     if polygons is not None:
         sample['gt_masks'] = PolygonMasks(polygons, *img.shape[:2])
     return sample
@@ -33,8 +41,11 @@ def make_sample(img: np.ndarray, boxes: np.ndarray, labels: np.ndarray | None = 
 
 def rectangle_sample(height: int, width: int, boxes: list, value: int = 0) -> dict:
     """Return a plain image with one rectangular object per box."""
-    return make_sample(np.full((height, width, 3), value, dtype=np.uint8), boxes,
-                       polygons=[[rectangle(*box)] for box in boxes])
+    return make_sample(
+        np.full((height, width, 3), value, dtype=np.uint8),
+        boxes,
+        polygons=[[rectangle(*box)] for box in boxes],
+    )
 
 
 def with_bitmaps(sample: dict) -> dict:

@@ -8,10 +8,18 @@ import pytest
 from mmyolo_lite.datasets.transforms.affine import YOLOv5RandomAffine
 from mmyolo_lite.errors import ConfigError, DataError
 from tests.datasets.ragged import read_rings
-from tests.datasets.transforms.samples import make_sample, rectangle, rectangle_sample, vertices, with_bitmaps
+from tests.datasets.transforms.samples import (
+    make_sample,
+    rectangle,
+    rectangle_sample,
+    vertices,
+    with_bitmaps,
+)
 from tests.shared_data import golden
 
-STILL = dict(max_rotate_degree=0, max_shear_degree=0, max_translate_ratio=0, scaling_ratio_range=(1, 1))
+STILL = dict(
+    max_rotate_degree=0, max_shear_degree=0, max_translate_ratio=0, scaling_ratio_range=(1, 1)
+)
 
 
 @pytest.mark.parametrize('number', range(16))
@@ -19,8 +27,11 @@ def test_affine_matches_the_fixture(number):
     archive = golden('data_affine.npz')
     case = json.loads(str(archive['cases_json']))[number]
     key = case['key']
-    sample = make_sample(archive[f'{key}_in'], archive[f'{key}_boxes_in'],
-                         polygons=read_rings(archive, f'{key}_poly_in') if case['masks'] else None)
+    sample = make_sample(
+        archive[f'{key}_in'],
+        archive[f'{key}_boxes_in'],
+        polygons=read_rings(archive, f'{key}_poly_in') if case['masks'] else None,
+    )
     np.random.seed(case['seed'])
     results = YOLOv5RandomAffine(**case['args'])(sample)
     assert np.abs(results['img'].astype(int) - archive[f'{key}_out']).max() <= 2
@@ -29,7 +40,9 @@ def test_affine_matches_the_fixture(number):
     np.testing.assert_array_equal(results['gt_bboxes_labels'], archive[f'{key}_keep'])
     np.testing.assert_allclose(results['gt_bboxes'].numpy(), archive[f'{key}_boxes_out'], atol=1e-3)
     if case['masks']:
-        np.testing.assert_allclose(vertices(results['gt_masks']), archive[f'{key}_poly_out_pts'], atol=1e-3)
+        np.testing.assert_allclose(
+            vertices(results['gt_masks']), archive[f'{key}_poly_out_pts'], atol=1e-3
+        )
         assert (results['gt_masks'].height, results['gt_masks'].width) == results['img_shape']
 
 
@@ -65,20 +78,31 @@ def test_an_object_covering_the_output_is_dropped_with_masks(with_masks, kept):
 
 
 def test_objects_of_several_rings_are_kept_whole():
-    polygons = [[rectangle(-50, 0, -40, 9)], [rectangle(2, 2, 10, 10), rectangle(20, 20, 30, 30)],
-                [rectangle(5, 5, 25, 25)]]
-    sample = make_sample(np.zeros((40, 40, 3), np.uint8), [[-50, 0, -40, 9], [2, 2, 30, 30], [5, 5, 25, 25]],
-                         polygons=polygons)
+    polygons = [
+        [rectangle(-50, 0, -40, 9)],
+        [rectangle(2, 2, 10, 10), rectangle(20, 20, 30, 30)],
+        [rectangle(5, 5, 25, 25)],
+    ]
+    sample = make_sample(
+        np.zeros((40, 40, 3), np.uint8),
+        [[-50, 0, -40, 9], [2, 2, 30, 30], [5, 5, 25, 25]],
+        polygons=polygons,
+    )
     results = YOLOv5RandomAffine(**STILL)(sample)
     assert results['gt_bboxes_labels'].tolist() == [1, 2]
     assert [len(rings) for rings in results['gt_masks'].masks] == [2, 1]
-    np.testing.assert_allclose(results['gt_bboxes'].numpy(), [[2, 2, 30, 30], [5, 5, 25, 25]], atol=0.5)
+    np.testing.assert_allclose(
+        results['gt_bboxes'].numpy(), [[2, 2, 30, 30], [5, 5, 25, 25]], atol=0.5
+    )
     np.testing.assert_allclose(results['gt_masks'].masks[0][1][:2], [20, 20])
 
 
 def test_polygons_that_are_not_finite_are_dropped():
-    sample = make_sample(np.zeros((40, 40, 3), np.uint8), [[2, 2, 9, 9], [2, 2, 9, 9]],
-                         polygons=[[np.full(8, np.nan)], [rectangle(2, 2, 9, 9)]])
+    sample = make_sample(
+        np.zeros((40, 40, 3), np.uint8),
+        [[2, 2, 9, 9], [2, 2, 9, 9]],
+        polygons=[[np.full(8, np.nan)], [rectangle(2, 2, 9, 9)]],
+    )
     assert YOLOv5RandomAffine(**STILL)(sample)['gt_bboxes_labels'].tolist() == [1]
 
 
@@ -92,7 +116,9 @@ def test_no_objects():
 def test_without_clipping_the_container_has_the_output_size():
     sample = rectangle_sample(60, 90, [[10, 10, 80, 50]])
     results = YOLOv5RandomAffine(border=(-20, -5), bbox_clip_border=False, **STILL)(sample)
-    assert (results['gt_masks'].height, results['gt_masks'].width) == results['img_shape'] == (50, 50)
+    assert (
+        (results['gt_masks'].height, results['gt_masks'].width) == results['img_shape'] == (50, 50)
+    )
     assert vertices(results['gt_masks'])[:, 0].min() == pytest.approx(-10)
 
 
@@ -118,8 +144,15 @@ def test_bitmaps_are_refused():
         YOLOv5RandomAffine()(with_bitmaps(rectangle_sample(40, 40, [[5, 5, 30, 30]])))
 
 
-@pytest.mark.parametrize('args', [dict(max_translate_ratio=1.5), dict(scaling_ratio_range=(1.5, 0.5)),
-                                  dict(scaling_ratio_range=(0, 1)), dict(resample_num=1)])
+@pytest.mark.parametrize(
+    'args',
+    [
+        dict(max_translate_ratio=1.5),
+        dict(scaling_ratio_range=(1.5, 0.5)),
+        dict(scaling_ratio_range=(0, 1)),
+        dict(resample_num=1),
+    ],
+)
 def test_arguments_out_of_range(args):
     with pytest.raises(ConfigError, match=next(iter(args))):
         YOLOv5RandomAffine(**args)

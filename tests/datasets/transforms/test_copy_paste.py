@@ -20,20 +20,25 @@ def test_copy_paste_matches_the_fixture(number, monkeypatch):
         return picked
 
     monkeypatch.setattr(np.random, 'choice', choose)
-    sample = make_sample(archive[f'{key}_img'], archive[f'{key}_boxes'],
-                         polygons=read_rings(archive, f'{key}_poly'))
+    sample = make_sample(
+        archive[f'{key}_img'], archive[f'{key}_boxes'], polygons=read_rings(archive, f'{key}_poly')
+    )
     before = sample['img'].copy()
     original = sample['img']
     results = YOLOv5CopyPaste(ioa_thresh=0.3, prob=float(archive[f'{key}_prob']))(sample)
     np.testing.assert_array_equal(results['img'], archive[f'{key}_out'])
     np.testing.assert_allclose(results['gt_bboxes'].numpy(), archive[f'{key}_boxes_out'], atol=1e-3)
-    np.testing.assert_allclose(vertices(results['gt_masks']), archive[f'{key}_poly_out_pts'], atol=1e-3)
+    np.testing.assert_allclose(
+        vertices(results['gt_masks']), archive[f'{key}_poly_out_pts'], atol=1e-3
+    )
     assert results['gt_bboxes_labels'].tolist() == [*range(len(archive[f'{key}_boxes'])), *picked]
     np.testing.assert_array_equal(original, before)
 
 
 def test_covered_share():
-    share = covered_share(np.array([[0.0, 0, 4, 4]]), np.array([[2.0, 2, 4, 6], [5, 5, 6, 6], [1, 1, 2, 2]]))
+    share = covered_share(
+        np.array([[0.0, 0, 4, 4]]), np.array([[2.0, 2, 4, 6], [5, 5, 6, 6], [1, 1, 2, 2]])
+    )
     np.testing.assert_allclose(share, [[0.5, 0, 1]], atol=1e-6)
 
 
@@ -49,7 +54,7 @@ def test_pasted_pixels_are_the_mirrored_object():
 
 @pytest.mark.parametrize('prob, box', [(0.0, [2, 4, 10, 12]), (1.0, [12, 4, 28, 12])])
 def test_nothing_chosen_changes_nothing_but_draws(prob, box):
-    sample = rectangle_sample(20, 40, [box, [3, 15, 6, 19]][:1 if prob else 2])
+    sample = rectangle_sample(20, 40, [box, [3, 15, 6, 19]][: 1 if prob else 2])
     img, masks = sample['img'], sample['gt_masks']
     np.random.seed(1)
     results = YOLOv5CopyPaste(prob=prob)(sample)
@@ -69,8 +74,11 @@ def test_images_without_masks_or_objects_pass():
 
 def test_several_rings_and_rings_off_the_image():
     rings = [rectangle(1, 1, 5, 5), rectangle(1, 10, 5, 15), rectangle(-30, 2, -20, 8)]
-    sample = make_sample(np.zeros((20, 40, 3), np.uint8), [[1, 1, 5, 15], [-30, 2, -20, 8]],
-                         polygons=[rings[:2], rings[2:]])
+    sample = make_sample(
+        np.zeros((20, 40, 3), np.uint8),
+        [[1, 1, 5, 15], [-30, 2, -20, 8]],
+        polygons=[rings[:2], rings[2:]],
+    )
     sample['img'][:, :8] = 50
     results = YOLOv5CopyPaste(prob=1.0)(sample)
     assert len(results['gt_bboxes']) == len(results['gt_masks']) == 4

@@ -10,16 +10,26 @@ from mmyolo_lite.datasets.transforms.formatting import image_to_tensor
 
 def sample(**kwargs):
     from mmdet.structures.bbox import HorizontalBoxes
-    return dict(img=np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8),
-                gt_bboxes=HorizontalBoxes(torch.arange(12.0).reshape(3, 4)), img_id=7,
-                gt_bboxes_labels=np.array([4, 5, 6]), gt_ignore_flags=np.array([False, True, False]),
-                **kwargs)
+
+    return dict(
+        img=np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8),
+        gt_bboxes=HorizontalBoxes(torch.arange(12.0).reshape(3, 4)),
+        img_id=7,
+        gt_bboxes_labels=np.array([4, 5, 6]),
+        gt_ignore_flags=np.array([False, True, False]),
+        **kwargs,
+    )
 
 
-@pytest.mark.parametrize('image', [
-    np.arange(48, dtype=np.uint8).reshape(4, 4, 3), np.arange(16, dtype=np.uint8).reshape(4, 4),
-    np.arange(48, dtype=np.float32).reshape(4, 4, 3), np.arange(48, dtype=np.uint8).reshape(4, 4, 3)[:, ::-1],
-])
+@pytest.mark.parametrize(
+    'image',
+    [
+        np.arange(48, dtype=np.uint8).reshape(4, 4, 3),
+        np.arange(16, dtype=np.uint8).reshape(4, 4),
+        np.arange(48, dtype=np.float32).reshape(4, 4, 3),
+        np.arange(48, dtype=np.uint8).reshape(4, 4, 3)[:, ::-1],
+    ],
+)
 def test_image_to_tensor_moves_channels_first(image):
     tensor = image_to_tensor(image)
     assert tensor.is_contiguous() and tensor.numpy().dtype == image.dtype
@@ -30,9 +40,14 @@ def test_objects_are_split_by_the_ignore_flag():
     results = sample()
     packed = PackDetInputs(meta_keys=('img_id',)).transform(results)
     objects = packed['data_samples']
-    assert objects.gt_instances.labels.tolist() == [4, 6] and objects.gt_instances.labels.dtype == torch.int64
+    assert (
+        objects.gt_instances.labels.tolist() == [4, 6]
+        and objects.gt_instances.labels.dtype == torch.int64
+    )
     assert objects.ignored_instances.labels.tolist() == [5]
-    np.testing.assert_array_equal(objects.gt_instances.bboxes.tensor, [[0, 1, 2, 3], [8, 9, 10, 11]])
+    np.testing.assert_array_equal(
+        objects.gt_instances.bboxes.tensor, [[0, 1, 2, 3], [8, 9, 10, 11]]
+    )
     assert objects.img_id == 7
     assert packed['inputs'].shape == (3, 6, 8) and packed['inputs'].dtype == torch.uint8
     assert 'img' in results
@@ -40,7 +55,9 @@ def test_objects_are_split_by_the_ignore_flag():
 
 def test_overlapping_masks_become_a_panoptic_field_even_when_named_as_meta_key():
     masks = torch.ones(1, 2, 2, dtype=torch.uint8)
-    packed = PackDetInputs(meta_keys=('img_id', 'gt_panoptic_seg')).transform(sample(gt_panoptic_seg=masks))
+    packed = PackDetInputs(meta_keys=('img_id', 'gt_panoptic_seg')).transform(
+        sample(gt_panoptic_seg=masks)
+    )
     assert torch.equal(packed['data_samples'].gt_panoptic_seg.pan_seg, masks)
 
 

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from mmyolo_lite.datasets.transforms import LoadAnnotations, LoadImageFromFile
-from mmyolo_lite.datasets.transforms.loading import UnreadableImageError, rings_from_rle, valid_rings
+from mmyolo_lite.datasets.transforms.loading import (
+    UnreadableImageError,
+    rings_from_rle,
+    valid_rings,
+)
 from mmyolo_lite.errors import DataError
 from tests.datasets.ragged import read_rings
 from tests.shared_data import golden
@@ -30,6 +34,7 @@ def instance(mask=None, **kwargs):
 
 def rle_of(mask):
     from pycocotools import mask as coco_mask
+
     return coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
 
 
@@ -60,15 +65,24 @@ def test_recorded_boxes_without_masks_are_reproduced():
 def test_an_image_without_objects_gives_empty_arrays_of_the_right_kind():
     results = load([], mask2bbox=True)
     assert results['gt_bboxes'].tensor.shape == (0, 4)
-    assert results['gt_bboxes_labels'].shape == (0,) and results['gt_bboxes_labels'].dtype == np.int64
+    assert (
+        results['gt_bboxes_labels'].shape == (0,) and results['gt_bboxes_labels'].dtype == np.int64
+    )
     assert results['gt_ignore_flags'].shape == (0,) and results['gt_ignore_flags'].dtype == bool
     assert len(results['gt_masks']) == 0 and results['gt_masks'].height == 20
 
 
-@pytest.mark.parametrize('mask', [
-    None, [], [[1.0, 2, 3, 4]], [[1.0, 2, 3, 4, 5]], [[float('nan'), 1, 2, 2, 3, 1]],
-    [[1.0, 2, 3, 4, 5, float('inf')]],
-])
+@pytest.mark.parametrize(
+    'mask',
+    [
+        None,
+        [],
+        [[1.0, 2, 3, 4]],
+        [[1.0, 2, 3, 4, 5]],
+        [[float('nan'), 1, 2, 2, 3, 1]],
+        [[1.0, 2, 3, 4, 5, float('inf')]],
+    ],
+)
 def test_objects_without_a_valid_ring_are_dropped_with_box_and_label(mask):
     results = load([instance(mask), instance([SQUARE])], mask2bbox=True)
     np.testing.assert_array_equal(results['gt_bboxes'].tensor, [[1, 1, 9, 9]])
@@ -110,10 +124,15 @@ def test_wrong_arguments_are_refused():
         LoadAnnotations(mask2bbox=True)
 
 
-@pytest.mark.parametrize('pixels', [
-    np.full((8, 9), 7, np.uint8), np.full((8, 9), 7000, np.uint16), np.full((8, 9, 3), 7000, np.uint16),
-    np.full((8, 9, 4), 7, np.uint8),
-])
+@pytest.mark.parametrize(
+    'pixels',
+    [
+        np.full((8, 9), 7, np.uint8),
+        np.full((8, 9), 7000, np.uint16),
+        np.full((8, 9, 3), 7000, np.uint16),
+        np.full((8, 9, 4), 7, np.uint8),
+    ],
+)
 def test_grey_16_bit_and_alpha_files_end_as_three_8_bit_channels(tmp_path, pixels):
     path = str(tmp_path / 'image.png')
     cv2.imwrite(path, pixels)

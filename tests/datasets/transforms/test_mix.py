@@ -64,10 +64,16 @@ def test_pre_transform_sees_the_dataset_and_callables_are_accepted():
 
 
 def test_pre_transform_configs_build_without_a_default_scope():
-    transform = Collect(pre_transform=[dict(type='mmdet.RandomFlip', prob=0.0),
-                                       dict(type='YOLOv5HSVRandomAug')])
-    assert [type(step).__name__ for step in transform.pre_transform] == ['RandomFlip', 'YOLOv5HSVRandomAug']
-    assert len(Collect(pre_transform=[dict(type='LoadImageFromFile')]).pre_transform.transforms) == 1
+    transform = Collect(
+        pre_transform=[dict(type='mmdet.RandomFlip', prob=0.0), dict(type='YOLOv5HSVRandomAug')]
+    )
+    assert [type(step).__name__ for step in transform.pre_transform] == [
+        'RandomFlip',
+        'YOLOv5HSVRandomAug',
+    ]
+    assert (
+        len(Collect(pre_transform=[dict(type='LoadImageFromFile')]).pre_transform.transforms) == 1
+    )
 
 
 def test_refused_partners_are_drawn_again():
@@ -91,8 +97,11 @@ def test_refetching_ends():
 @pytest.mark.parametrize('with_loader', [True, False])
 def test_cached_mode_mixes_from_the_first_image_on(with_loader):
     images = dataset()
-    transform = Collect(pre_transform=[lambda sample: sample] if with_loader else None, use_cached=True,
-                        max_cached_images=6)
+    transform = Collect(
+        pre_transform=[lambda sample: sample] if with_loader else None,
+        use_cached=True,
+        max_cached_images=6,
+    )
     for step in range(20):
         results = transform(dict(plain(100 + step), dataset=images))
         assert len(results['levels']) == 3 and results['dataset'] is images

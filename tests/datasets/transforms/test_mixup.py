@@ -12,9 +12,15 @@ from tests.shared_data import golden
 @pytest.mark.parametrize('number', [0, 1])
 def test_mixup_matches_the_fixture(number, monkeypatch):
     archive, key = golden('data_mix.npz'), f'mixup{number}'
-    a, b = (make_sample(archive[f'{key}_{name}_img'], archive[f'{key}_{name}_boxes'],
-                        archive[f'{key}_{name}_labels'], read_rings(archive, f'{key}_{name}_poly'))
-            for name in 'ab')
+    a, b = (
+        make_sample(
+            archive[f'{key}_{name}_img'],
+            archive[f'{key}_{name}_boxes'],
+            archive[f'{key}_{name}_labels'],
+            read_rings(archive, f'{key}_{name}_poly'),
+        )
+        for name in 'ab'
+    )
     monkeypatch.setattr(np.random, 'beta', lambda alpha, beta: float(archive[f'{key}_ratio']))
     results = YOLOv5MixUp().mix(dict(a, mix_results=[b]))
     np.testing.assert_array_equal(results['img'], archive[f'{key}_img'])
@@ -40,7 +46,9 @@ def test_images_without_objects(first, second):
 
 
 def test_draw_order():
-    images = FakeDataset(*[lambda value=value: rectangle_sample(4, 4, [], value) for value in (0, 80, 160)])
+    images = FakeDataset(
+        *[lambda value=value: rectangle_sample(4, 4, [], value) for value in (0, 80, 160)]
+    )
     np.random.seed(5)
     results = YOLOv5MixUp()(dict(rectangle_sample(4, 4, [], 255), dataset=images))
     np.random.seed(5)

@@ -22,8 +22,11 @@ def test_masks_match_the_fixture(number):
     boxes = archive[f'{key}_boxes_sorted'][np.argsort(order)]
 
     def sample() -> dict:
-        return make_sample(np.zeros((case['h'], case['w'], 3), np.uint8), boxes,
-                           polygons=read_rings(archive, f'{key}_poly'))
+        return make_sample(
+            np.zeros((case['h'], case['w'], 3), np.uint8),
+            boxes,
+            polygons=read_rings(archive, f'{key}_poly'),
+        )
 
     overlap = Polygon2Mask(ratio)(sample())
     assert np.mean(overlap['gt_panoptic_seg'].numpy() != archive[f'{key}_overlap']) <= 0.005
@@ -32,7 +35,10 @@ def test_masks_match_the_fixture(number):
     np.testing.assert_array_equal(overlap['gt_bboxes'].numpy(), archive[f'{key}_boxes_sorted'])
     single = Polygon2Mask(ratio, mask_overlap=False)(sample())
     assert np.mean(single['gt_masks'].numpy() != archive[f'{key}_nonoverlap']) <= 0.005
-    assert single['gt_bboxes_labels'].tolist() == list(range(len(order))) and 'gt_panoptic_seg' not in single
+    assert (
+        single['gt_bboxes_labels'].tolist() == list(range(len(order)))
+        and 'gt_panoptic_seg' not in single
+    )
 
 
 def test_value_minus_one_is_the_row_of_the_box():
@@ -42,7 +48,12 @@ def test_value_minus_one_is_the_row_of_the_box():
     assert ids.shape == (16, 16) and ids.unique().tolist() == [0, 1, 2, 3]
     for value, (x1, y1, x2, y2) in enumerate(results['gt_bboxes'].tensor.tolist(), start=1):
         rows, columns = (axis.float() * 4 for axis in torch.nonzero(ids == value, as_tuple=True))
-        assert rows.min() >= y1 - 2 and rows.max() <= y2 and columns.min() >= x1 - 2 and columns.max() <= x2
+        assert (
+            rows.min() >= y1 - 2
+            and rows.max() <= y2
+            and columns.min() >= x1 - 2
+            and columns.max() <= x2
+        )
     assert results['gt_bboxes_labels'].tolist() == [1, 2, 0]
 
 
@@ -51,10 +62,12 @@ def test_no_objects(overlap):
     results = Polygon2Mask(mask_overlap=overlap)(rectangle_sample(64, 32, []))
     masks = results['gt_panoptic_seg' if overlap else 'gt_masks']
     assert masks.dtype == torch.uint8 and masks.shape == ((1, 16, 8) if overlap else (0, 16, 8))
-    assert results['gt_bboxes'].tensor.shape == (0, 4) and results['gt_bboxes_labels'].shape == (0, )
+    assert results['gt_bboxes'].tensor.shape == (0, 4) and results['gt_bboxes_labels'].shape == (0,)
 
 
-@pytest.mark.parametrize('count, dtype', [(255, torch.uint8), (256, torch.int32), (300, torch.int32)])
+@pytest.mark.parametrize(
+    'count, dtype', [(255, torch.uint8), (256, torch.int32), (300, torch.int32)]
+)
 def test_many_overlapping_objects(count, dtype):
     boxes = [[0, 0, 319 - k, 319 - k] for k in range(count)]
     results = Polygon2Mask(downsample_ratio=1)(rectangle_sample(320, 320, boxes))
@@ -84,8 +97,9 @@ def test_boxes_as_arrays_are_ordered():
     np.testing.assert_array_equal(results['gt_bboxes'], boxes[::-1])
 
 
-@pytest.mark.parametrize('args', [dict(downsample_ratio=0), dict(downsample_ratio=1.5),
-                                  dict(coco_style=True)])
+@pytest.mark.parametrize(
+    'args', [dict(downsample_ratio=0), dict(downsample_ratio=1.5), dict(coco_style=True)]
+)
 def test_arguments_out_of_range(args):
     with pytest.raises(ConfigError, match=next(iter(args))):
         Polygon2Mask(**args)

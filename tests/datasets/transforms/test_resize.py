@@ -15,11 +15,13 @@ from tests.shared_data import golden
 
 def boxes_of(array):
     from mmdet.structures.bbox import HorizontalBoxes
+
     return HorizontalBoxes(torch.tensor(np.asarray(array, dtype=np.float32)))
 
 
 def polygons_of(rings, height, width):
     from mmdet.structures.mask import PolygonMasks
+
     return PolygonMasks(rings, height, width)
 
 
@@ -34,7 +36,9 @@ def run_case(data, case):
     if f'{key}_boxes_in' in data:
         results['gt_bboxes'] = boxes_of(data[f'{key}_boxes_in'])
     if f'{key}_poly_in_pts' in data:
-        results['gt_masks'] = polygons_of(read_rings(data, f'{key}_poly_in'), *results['img'].shape[:2])
+        results['gt_masks'] = polygons_of(
+            read_rings(data, f'{key}_poly_in'), *results['img'].shape[:2]
+        )
     if case.get('batch_shape'):
         results['batch_shape'] = np.array(case['batch_shape'])
     if case['transform'] != 'LetterResize':
@@ -69,7 +73,8 @@ def test_recorded_images_boxes_and_polygons_are_reproduced():
 def test_recorded_shape_arithmetic_is_reproduced():
     data = golden('data_resize_meta.npz')
     for (height, width, scale_w, scale_h, batch_h, batch_w, half), expected in zip(
-            data['inputs'].tolist(), data['outputs'], strict=True):
+        data['inputs'].tolist(), data['outputs'], strict=True
+    ):
         scale = (int(scale_w), int(scale_h))
         results = dict(img=np.zeros((int(height), int(width), 3), np.uint8))
         if batch_h > 0:
@@ -83,22 +88,28 @@ def test_recorded_shape_arithmetic_is_reproduced():
         assert results['img'].shape[:2] == results['img_shape']
 
 
-@pytest.mark.parametrize('image_hw, scale, expected', [
-    ((480, 640), (640, 640), (480, 640)),
-    ((480, 640), (320, 640), (320, 426)),
-    ((480, 640), (640, 320), (320, 426)),
-    ((1, 5000), (640, 640), (1, 640)),
-])
+@pytest.mark.parametrize(
+    'image_hw, scale, expected',
+    [
+        ((480, 640), (640, 640), (480, 640)),
+        ((480, 640), (320, 640), (320, 426)),
+        ((480, 640), (640, 320), (320, 426)),
+        ((1, 5000), (640, 640), (1, 640)),
+    ],
+)
 def test_keep_ratio_size(image_hw, scale, expected):
     assert keep_ratio_size(image_hw, scale)[1] == expected
 
 
-@pytest.mark.parametrize('kwargs, size, pad', [
-    ({}, (48, 64), (16, 0)),
-    (dict(allow_scale_up=False), (30, 40), (34, 24)),
-    (dict(use_mini_pad=True, stretch_only=True), (48, 64), (16, 0)),
-    (dict(stretch_only=True), (64, 64), (0, 0)),
-])
+@pytest.mark.parametrize(
+    'kwargs, size, pad',
+    [
+        ({}, (48, 64), (16, 0)),
+        (dict(allow_scale_up=False), (30, 40), (34, 24)),
+        (dict(use_mini_pad=True, stretch_only=True), (48, 64), (16, 0)),
+        (dict(stretch_only=True), (64, 64), (0, 0)),
+    ],
+)
 def test_letterbox_geometry(kwargs, size, pad):
     assert letterbox_geometry((30, 40), (64, 64), **kwargs) == (size, pad)
 
@@ -107,14 +118,18 @@ def test_letterboxed_boxes_map_back_to_the_image():
     box = np.array([[10, 20, 90, 47]], dtype=np.float32)
     results = dict(img=image(50, 100), gt_bboxes=boxes_of(box))
     results = YOLOv5KeepRatioResize(scale=61).transform(results)
-    results = LetterResize(scale=(64, 96), allow_scale_up=False, half_pad_param=True).transform(results)
+    results = LetterResize(scale=(64, 96), allow_scale_up=False, half_pad_param=True).transform(
+        results
+    )
     top, _, left, _ = results['pad_param']
     moved = results['gt_bboxes'].tensor.numpy() - [left, top, left, top]
     back = moved / np.tile(results['scale_factor'], 2)
     np.testing.assert_allclose(back, box, atol=1e-3)
 
 
-@pytest.mark.parametrize('pad_val', [114, 114.0, dict(img=114), dict(img=114.0), dict(img=(114, 114, 114))])
+@pytest.mark.parametrize(
+    'pad_val', [114, 114.0, dict(img=114), dict(img=114.0), dict(img=(114, 114, 114))]
+)
 def test_every_form_of_pad_value_fills_all_channels(pad_val):
     results = LetterResize(scale=(64, 64), pad_val=pad_val).transform(dict(img=image(32, 64, 7)))
     assert (results['img'][:16] == 114).all() and (results['img'][48:] == 114).all()
@@ -158,14 +173,17 @@ def test_arrays_of_boxes_are_accepted():
     np.testing.assert_array_equal(np.asarray(results['gt_bboxes']), [[0, 5, 20, 15]])
 
 
-@pytest.mark.parametrize('build', [
-    lambda: YOLOv5KeepRatioResize(scale_factor=2.0),
-    lambda: YOLOv5KeepRatioResize(),
-    lambda: YOLOv5KeepRatioResize(scale=(64, 64), keep_ratio=False),
-    lambda: LetterResize(scale_factor=0.5, scale=64),
-    lambda: LetterResize(scale=(64, 0)),
-    lambda: LetterResize(scale=(64, 64), pad_val='grey'),
-])
+@pytest.mark.parametrize(
+    'build',
+    [
+        lambda: YOLOv5KeepRatioResize(scale_factor=2.0),
+        lambda: YOLOv5KeepRatioResize(),
+        lambda: YOLOv5KeepRatioResize(scale=(64, 64), keep_ratio=False),
+        lambda: LetterResize(scale_factor=0.5, scale=64),
+        lambda: LetterResize(scale=(64, 0)),
+        lambda: LetterResize(scale=(64, 64), pad_val='grey'),
+    ],
+)
 def test_wrong_arguments_are_refused(build):
     with pytest.raises(ConfigError):
         build()

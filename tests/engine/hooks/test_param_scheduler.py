@@ -26,7 +26,9 @@ CASES = [
 
 
 def fake_runner(spec: dict[str, Any]) -> Any:
-    """Return what the hook looks at: an optimizer of three groups, counters, the length of a loader."""
+    """Return what the hook looks at: an optimizer of three groups, counters, the length of a
+    loader.
+    """
     groups = [{'params': [torch.nn.Parameter(torch.zeros(1))]} for _ in range(3)]
     lr = spec.get('lr', 0.01)
     optimizer = (
@@ -105,7 +107,11 @@ def test_both_spellings_of_the_shortest_warm_up(settings: dict[str, int]) -> Non
 @pytest.mark.parametrize(('iterations', 'warns'), [(20, False), (21, True)])
 def test_a_long_warm_up_is_announced_once_with_the_numbers(iterations: int, warns: bool) -> None:
     runner = fake_runner({'per_epoch': 10, 'epochs': 4})
-    drive(YOLOv5ParamSchedulerHook(max_epochs=4, warmup_epochs=0, warmup_mim_iter=iterations), runner, 4)
+    drive(
+        YOLOv5ParamSchedulerHook(max_epochs=4, warmup_epochs=0, warmup_mim_iter=iterations),
+        runner,
+        4,
+    )
     assert runner.logger.warning.call_count == int(warns)
     if warns:
         message = runner.logger.warning.call_args.args[0]

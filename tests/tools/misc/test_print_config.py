@@ -12,7 +12,15 @@ def run(tools, folder, *arguments):
 
 
 def test_inherited_fields_and_options_are_there(tools, tmp_path):
-    done = run(tools, tmp_path, CONFIG, '--save-path', 'deep/all.py', '--cfg-options', 'train_cfg.max_epochs=7').check()
+    done = run(
+        tools,
+        tmp_path,
+        CONFIG,
+        '--save-path',
+        'deep/all.py',
+        '--cfg-options',
+        'train_cfg.max_epochs=7',
+    ).check()
     printed, saved = Config.fromstring(done.out, '.py'), Config.fromfile(tmp_path / 'deep/all.py')
     for config in (printed, saved):
         assert config.train_cfg.max_epochs == 7
