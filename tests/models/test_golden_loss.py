@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmyolo_lite.models.heads import yolov5_head, yolov5_ins_head
+from mmyolo_lite.models.heads import loss_mixin, yolov5_ins_head
 from mmyolo_lite.ops.assign import assign_level, normalize_targets
 from tests.models import golden_models as gm
 
@@ -43,7 +43,7 @@ def head_of(kind: str, case: str) -> tuple[Any, int]:
 
 def losses_of(model: Any, maps: Any, targets: dict, world: int) -> dict[str, torch.Tensor]:
     with (
-        mock.patch.object(yolov5_head, 'get_world_size', lambda: world),
+        mock.patch.object(loss_mixin, 'get_world_size', lambda: world),
         mock.patch.object(yolov5_ins_head, 'get_world_size', lambda: world),
     ):
         return model.bbox_head.loss_by_feat(maps, targets)

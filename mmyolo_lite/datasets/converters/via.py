@@ -138,9 +138,8 @@ class _ViaConverter:
         self.ann_file, self.image_dir, self.options = ann_file, image_dir, options
         self.report = ConversionReport(strict=options.strict, skip_errors=options.skip_errors)
         self.images: list[dict[str, Any]] = []
-        self.annotations: list[
-            dict[str, Any]
-        ] = []  # category_id holds the class name until all are known
+        # category_id holds the class name until all are known
+        self.annotations: list[dict[str, Any]] = []
         self.names: list[str] | None = None
 
     def convert(self) -> None:
@@ -179,6 +178,14 @@ class _ViaConverter:
         self.images.append(dict(id=image_id, file_name=filename, height=height, width=width))
         for number, region in self.regions(entry, where):
             self.add_region(region, f'{where}, region {number}', image_id, (width, height))
+
+    def coco(self, class_names: list[str], description: str) -> dict[str, Any]:
+        """Return the COCO file of what was converted; categories are numbered as in `class_names`."""
+        annotations = [
+            {**annotation, 'category_id': class_names.index(annotation['category_id'])}
+            for annotation in self.annotations
+        ]
+        return coco_dict(self.images, annotations, class_names, description=description)
 
     def nearest(self, filename: str) -> str:
         if self.names is None:
@@ -304,14 +311,6 @@ def convert_via_splits(
     found = {name for converter in converters.values() for name in converter.report.per_class}
     class_names = [options.category] if options.class_attr is None else sorted(found)
     for split, converter in converters.items():
-        annotations = [
-            {**annotation, 'category_id': class_names.index(annotation['category_id'])}
-            for annotation in converter.annotations
-        ]
-        write_json(
-            coco_dict(
-                converter.images, annotations, class_names, description=f'{root.name} {split}'
-            ),
-            outputs[split],
-        )
+        content = converter.coco(class_names, f'{root.name} {split}')
+        write_json(content, outputs[split])
     return {split: converter.report for split, converter in converters.items()}

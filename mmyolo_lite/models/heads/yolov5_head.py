@@ -1,35 +1,20 @@
-"""The detection head of YOLOv5: wiring of targets, losses and post-processing (spec: model.md 9,
-loss.md, predict.md).
+"""The detection head of YOLOv5: what it holds and how its halves are wired (spec: model.md 9).
 
-Letters: B images, L levels, A priors per cell, C classes, N objects of the batch, P positives of
-    one level.
+Letters: L levels, A priors per cell, C classes.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmdet.structures import DetDataSample
-from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
-from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmyolo_lite.errors import ConfigError
-from mmyolo_lite.models.heads.head_modules import flatten_levels, split_attributes
-from mmyolo_lite.models.heads.results import recorded_letterbox, suppress
+from mmyolo_lite.models.heads.loss_mixin import LossMixin
+from mmyolo_lite.models.heads.predict_mixin import PredictMixin
 from mmyolo_lite.models.priors import PriorCache
-from mmyolo_lite.models.targets import pack_samples
-from mmyolo_lite.ops.assign import (
-    Positives,
-    assign_level,
-    cells_outside,
-    normalize_targets,
-    scatter_last,
-)
-from mmyolo_lite.ops.boxes import clip_boxes
-from mmyolo_lite.ops.postprocess import filter_candidates
 from mmyolo_lite.registry import MODELS, TASK_UTILS
 
 COCO_ANCHORS = [
@@ -41,7 +26,7 @@ BCE = {'type': 'mmdet.CrossEntropyLoss', 'use_sigmoid': True, 'reduction': 'mean
 
 
 @MODELS.register_module()
-class YOLOv5Head(BaseModule):
+class YOLOv5Head(BaseModule, LossMixin, PredictMixin):
     """Detection head.
 
     Args:
@@ -83,6 +68,9 @@ class YOLOv5Head(BaseModule):
         super().__init__(init_cfg)
         self.train_cfg, self.test_cfg = train_cfg, test_cfg
         self.head_module = MODELS.build(head_module)
+        self.num_classes = self.head_module.num_classes
+        self.num_base_priors = self.head_module.num_base_priors
+        self.featmap_strides = self.head_module.featmap_strides
         self.prior_generator = TASK_UTILS.build(
             prior_generator
             or {
@@ -114,21 +102,6 @@ class YOLOv5Head(BaseModule):
         strides = torch.tensor(self.featmap_strides, dtype=torch.float)[:, None, None]
         sizes = torch.tensor(self.prior_generator.base_sizes, dtype=torch.float)
         self.register_buffer('anchors', sizes / strides, persistent=False)  # (L, A, 2) in cells
-
-    @property
-    def num_classes(self) -> int:
-        """C."""
-        return self.head_module.num_classes
-
-    @property
-    def num_base_priors(self) -> int:
-        """A."""
-        return self.head_module.num_base_priors
-
-    @property
-    def featmap_strides(self) -> tuple[int, ...]:
-        """Input pixels per cell of each level."""
-        return self.head_module.featmap_strides
 
     def _check(self) -> None:
         levels = len(self.featmap_strides)
@@ -163,234 +136,3 @@ class YOLOv5Head(BaseModule):
     def forward(self, feats: Sequence[Tensor]) -> tuple[Any, ...]:
         """Return the raw maps of :attr:`head_module`."""
         return self.head_module(feats)
-
-    # ---- training
-
-    def loss(
-        self, feats: Sequence[Tensor], batch: dict | Sequence[DetDataSample]
-    ) -> dict[str, Tensor]:
-        """Return the losses of a batch, each of shape (1,); the batch is not changed.
-
-        Args:
-            feats: L maps of the neck.
-            batch: the dict of the data preprocessor, or a list of data samples.
-        """
-        maps = self(feats)
-        if not isinstance(batch, dict):
-            batch = pack_samples(batch, feats[0].device)
-        return self.loss_by_feat(maps, batch)
-
-    def loss_by_feat(self, maps: Sequence[Any], batch: dict) -> dict[str, Tensor]:
-        """Return the losses of raw head maps (spec: loss.md 3).
-
-        Args:
-            maps: class, box and objectness maps, each a list over the levels, and what the head
-                adds to them.
-            batch: ``bboxes_labels`` (N, 6) rows ``[image, class, x1, y1, x2, y2]`` in input pixels,
-                ``img_metas``, and what the head needs beside them.
-        """
-        input_hw = tuple(batch['img_metas'][0]['batch_input_shape'])
-        targets = normalize_targets(batch['bboxes_labels'], input_hw)
-        # all arithmetic in float32: under autocast only the maps are of lower precision
-        with torch.autocast(targets.device.type, enabled=False):
-            positives = [
-                assign_level(
-                    targets,
-                    anchors,
-                    level_map.shape[-2:],
-                    self.prior_match_thr,
-                    self.near_neighbor_thr,
-                )
-                for anchors, level_map in zip(self.anchors, maps[2], strict=True)
-            ]
-            return self.loss_terms(maps, batch, targets, positives)
-
-    def loss_terms(
-        self, maps: Sequence[Any], batch: dict, targets: Tensor, positives: list[Positives]
-    ) -> dict[str, Tensor]:
-        """Return the scaled terms for given positives (spec: loss.md 3.5)."""
-        flags = self._kept_cells(maps[2], batch)
-        levels = [
-            self._level_terms(level, maps[0][level], maps[1][level], maps[2][level], found, flag)
-            for level, (found, flag) in enumerate(zip(positives, flags, strict=True))
-        ]
-        scale = maps[2][0].shape[0] * get_world_size()
-        cls, obj, bbox = (
-            torch.stack(terms).sum().reshape(1) * scale for terms in zip(*levels, strict=True)
-        )
-        return {'loss_cls': cls, 'loss_obj': obj, 'loss_bbox': bbox}
-
-    def _level_terms(
-        self,
-        level: int,
-        cls_map: Tensor,
-        bbox_map: Tensor,
-        obj_map: Tensor,
-        positives: Positives,
-        kept: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return class, objectness and box loss of one level, each a scalar."""
-        objectness = obj_map.float()
-        target = torch.zeros_like(objectness)
-        # zeros that keep the maps in the graph; float32, since sums of half-precision maps overflow
-        loss_cls, loss_bbox = cls_map.float().sum() * 0, bbox_map.float().sum() * 0
-        if len(positives):
-            weight = None if kept is None else positives.gather(kept[..., None])[:, 0]
-            loss_bbox, iou = self._box_term(level, bbox_map, positives, weight)
-            target = scatter_last(iou.detach().clamp(min=0), positives, objectness.shape)
-            if self.num_classes > 1:
-                loss_cls = self._class_term(cls_map, positives, weight)
-        weighting = {} if kept is None else {'weight': kept, 'avg_factor': kept.sum().clamp(min=1)}
-        loss_obj = self.loss_obj(objectness, target, **weighting) * self.obj_level_weights[level]
-        return loss_cls, loss_obj, loss_bbox
-
-    def _box_term(
-        self, level: int, bbox_map: Tensor, positives: Positives, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the box loss and the (P,) IoU of the positives."""
-        logits = positives.gather(split_attributes(bbox_map, self.num_base_priors)).float()
-        activated = 2 * logits.sigmoid()
-        size = activated[:, 2:] ** 2 * self.anchors[level][positives.prior]
-        pred = torch.cat((activated[:, :2] - 0.5, size), dim=1)
-        weighting = (
-            {} if weight is None else {'weight': weight, 'avg_factor': weight.sum().clamp(min=1)}
-        )
-        return self.loss_bbox(pred, positives.box, **weighting)
-
-    def _class_term(self, cls_map: Tensor, positives: Positives, weight: Tensor | None) -> Tensor:
-        """Return the class loss.
-
-        With `weight` it is divided by the number of positives, not of positives times classes, as
-        MMYOLO does in this case (spec: loss.md 6).
-        """
-        logits = positives.gather(split_attributes(cls_map, self.num_base_priors)).float()
-        target = torch.nn.functional.one_hot(positives.label, self.num_classes).to(logits)
-        if weight is None:
-            return self.loss_cls(logits, target)
-        return self.loss_cls(
-            logits,
-            target,
-            weight=weight[:, None].expand_as(logits),
-            avg_factor=weight.sum().clamp(min=1),
-        )
-
-    def _kept_cells(self, obj_maps: Sequence[Tensor], batch: dict) -> list[Tensor | None]:
-        """Return for each level the cells that no ignored region covers, or None where nothing is
-        ignored.
-        """
-        ignored = batch.get('ignored')
-        if self.ignore_iof_thr == -1 or ignored is None or not len(ignored):
-            return [None] * len(obj_maps)
-        priors = self.priors.levels([m.shape[-2:] for m in obj_maps], torch.float32, ignored.device)
-        return [
-            cells_outside(ignored, boxes, obj_map.shape, self.ignore_iof_thr)
-            for obj_map, boxes in zip(obj_maps, priors, strict=True)
-        ]
-
-    # ---- inference
-
-    def predict(
-        self,
-        feats: Sequence[Tensor],
-        batch_data_samples: Sequence[DetDataSample],
-        rescale: bool = False,
-    ) -> list[InstanceData]:
-        """Return the detections of each image.
-
-        Args:
-            feats: L maps of the neck.
-            batch_data_samples: B samples whose metainfo says how the image lies in the input.
-            rescale: give results in the original image.
-        """
-        return self.predict_by_feat(
-            self(feats), [sample.metainfo for sample in batch_data_samples], rescale=rescale
-        )
-
-    def predict_by_feat(
-        self,
-        maps: Sequence[Any],
-        img_metas: Sequence[dict],
-        cfg: dict | None = None,
-        rescale: bool = True,
-        with_nms: bool = True,
-    ) -> list[InstanceData]:
-        """Return the detections of raw head maps (spec: predict.md).
-
-        Args:
-            maps: class, box and objectness maps, each a list over the levels, and what the head
-                adds to them.
-            img_metas: B dicts with ``ori_shape`` and, where known, ``scale_factor, pad_param,
-                batch_input_shape``.
-            cfg: replaces ``test_cfg``.
-            rescale: give results in the original image.
-            with_nms: suppress duplicates and cut to ``max_per_img``.
-
-        Returns:
-            B results by descending score: ``bboxes`` (n, 4) xyxy pixels, ``scores`` (n,),
-            ``labels`` (n,) int64.
-        """
-        settings = (self.test_cfg if cfg is None else cfg) or {}
-        flat = {
-            name: flatten_levels([m.float() for m in level_maps], self.num_base_priors)
-            for name, level_maps in self._maps_by_name(maps).items()
-        }
-        sizes = [level_map.shape[-2:] for level_map in maps[0]]
-        priors = torch.cat(self.priors.levels(sizes, torch.float32, maps[0][0].device))
-        strides = torch.cat(
-            [
-                priors.new_full((h * w * self.num_base_priors,), stride)
-                for (h, w), stride in zip(sizes, self.featmap_strides, strict=True)
-            ]
-        )
-        results = []
-        for image, meta in enumerate(img_metas):
-            rows = {name: values[image] for name, values in flat.items()}
-            candidates = self._candidates(rows, priors, strides, settings)
-            results.append(self._finish(candidates, maps, image, meta, settings, rescale, with_nms))
-        return results
-
-    def _maps_by_name(self, maps: Sequence[Any]) -> dict[str, list[Tensor]]:
-        return dict(zip(('cls', 'bbox', 'obj'), maps, strict=False))
-
-    def _candidates(
-        self, rows: dict[str, Tensor], priors: Tensor, strides: Tensor, cfg: dict
-    ) -> InstanceData:
-        """Filter the priors of one image and decode those that pass; boxes in network pixels."""
-        score_thr = cfg.get('score_thr', -1)
-        objectness = rows['obj'][:, 0].sigmoid()
-        # strict, and on objectness alone, before the classes are looked at
-        passed = (
-            objectness > score_thr
-            if score_thr > 0
-            else torch.ones_like(objectness, dtype=torch.bool)
-        ).nonzero()
-        passed = passed[:, 0]
-        scores = rows['cls'][passed].sigmoid() * objectness[passed, None]
-        values, labels, chosen = filter_candidates(
-            scores, score_thr, cfg.get('nms_pre', 100000), cfg['multi_label']
-        )
-        index = passed[chosen]
-        result = InstanceData(scores=values, labels=labels)
-        result.bboxes = self.bbox_coder.decode(priors[index], rows['bbox'][index], strides[index])
-        if 'coeff' in rows:
-            result.coeffs = rows['coeff'][index] * objectness[index, None]
-        return result
-
-    def _finish(
-        self,
-        result: InstanceData,
-        maps: Sequence[Any],
-        image: int,
-        meta: dict,
-        cfg: dict,
-        rescale: bool,
-        with_nms: bool,
-    ) -> InstanceData:
-        """Bring the candidates of one image to their final form (spec: predict.md 2, steps 6 to
-        9).
-        """
-        if rescale:
-            result.bboxes = recorded_letterbox(meta).to_original(result.bboxes)
-        result = suppress(result, cfg, with_nms)
-        result.bboxes = clip_boxes(result.bboxes, meta['ori_shape'][:2])
-        return result

@@ -1,0 +1,165 @@
+"""The training half of the heads: targets to positives, positives to loss terms (spec: loss.md).
+
+Letters: B images, L levels, A priors per cell, C classes, N objects of the batch, P positives of a
+level.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.dist import get_world_size
+from torch import Tensor
+
+from mmyolo_lite.models.heads.head_modules import split_attributes
+from mmyolo_lite.models.targets import pack_samples
+from mmyolo_lite.ops.assign import (
+    Positives,
+    assign_level,
+    cells_outside,
+    normalize_targets,
+    scatter_last,
+)
+
+
+class LossMixin:
+    """Losses of a detection head; a head with more outputs adds its terms in :meth:`loss_terms`."""
+
+    # what the head holds
+    anchors: Tensor
+    priors: Any
+    loss_cls: Any
+    loss_obj: Any
+    loss_bbox: Any
+    num_classes: int
+    num_base_priors: int
+    prior_match_thr: float
+    near_neighbor_thr: float
+    ignore_iof_thr: float
+    obj_level_weights: tuple[float, ...]
+
+    def loss(
+        self, feats: Sequence[Tensor], batch: dict | Sequence[DetDataSample]
+    ) -> dict[str, Tensor]:
+        """Return the losses of a batch, each of shape (1,); the batch is not changed.
+
+        Args:
+            feats: L maps of the neck.
+            batch: the dict of the data preprocessor, or a list of data samples.
+        """
+        maps = self.forward(feats)
+        if not isinstance(batch, dict):
+            batch = pack_samples(batch, feats[0].device)
+        return self.loss_by_feat(maps, batch)
+
+    def loss_by_feat(self, maps: Sequence[Any], batch: dict) -> dict[str, Tensor]:
+        """Return the losses of raw head maps (spec: loss.md 3).
+
+        Args:
+            maps: class, box and objectness maps, each a list over the levels, and what the head
+                adds to them.
+            batch: ``bboxes_labels`` (N, 6) rows ``[image, class, x1, y1, x2, y2]`` in input pixels,
+                ``img_metas``, and what the head needs beside them.
+        """
+        input_hw = tuple(batch['img_metas'][0]['batch_input_shape'])
+        targets = normalize_targets(batch['bboxes_labels'], input_hw)
+        # all arithmetic in float32: under autocast only the maps are of lower precision
+        with torch.autocast(targets.device.type, enabled=False):
+            positives = [
+                assign_level(
+                    targets,
+                    anchors,
+                    level_map.shape[-2:],
+                    self.prior_match_thr,
+                    self.near_neighbor_thr,
+                )
+                for anchors, level_map in zip(self.anchors, maps[2], strict=True)
+            ]
+            return self.loss_terms(maps, batch, targets, positives)
+
+    def loss_terms(
+        self, maps: Sequence[Any], batch: dict, targets: Tensor, positives: list[Positives]
+    ) -> dict[str, Tensor]:
+        """Return the scaled terms for given positives (spec: loss.md 3.5)."""
+        flags = self._kept_cells(maps[2], batch)
+        levels = [
+            self._level_terms(level, maps[0][level], maps[1][level], maps[2][level], found, flag)
+            for level, (found, flag) in enumerate(zip(positives, flags, strict=True))
+        ]
+        scale = maps[2][0].shape[0] * get_world_size()
+        cls, obj, bbox = (
+            torch.stack(terms).sum().reshape(1) * scale for terms in zip(*levels, strict=True)
+        )
+        return {'loss_cls': cls, 'loss_obj': obj, 'loss_bbox': bbox}
+
+    def _level_terms(
+        self,
+        level: int,
+        cls_map: Tensor,
+        bbox_map: Tensor,
+        obj_map: Tensor,
+        positives: Positives,
+        kept: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return class, objectness and box loss of one level, each a scalar."""
+        objectness = obj_map.float()
+        target = torch.zeros_like(objectness)
+        # zeros that keep the maps in the graph; float32, since sums of half-precision maps overflow
+        loss_cls, loss_bbox = cls_map.float().sum() * 0, bbox_map.float().sum() * 0
+        if len(positives):
+            weight = None if kept is None else positives.gather(kept[..., None])[:, 0]
+            loss_bbox, iou = self._box_term(level, bbox_map, positives, weight)
+            target = scatter_last(iou.detach().clamp(min=0), positives, objectness.shape)
+            if self.num_classes > 1:
+                loss_cls = self._class_term(cls_map, positives, weight)
+        weighting = {} if kept is None else {'weight': kept, 'avg_factor': kept.sum().clamp(min=1)}
+        loss_obj = self.loss_obj(objectness, target, **weighting) * self.obj_level_weights[level]
+        return loss_cls, loss_obj, loss_bbox
+
+    def _box_term(
+        self, level: int, bbox_map: Tensor, positives: Positives, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the box loss and the (P,) IoU of the positives."""
+        logits = positives.gather(split_attributes(bbox_map, self.num_base_priors)).float()
+        activated = 2 * logits.sigmoid()
+        size = activated[:, 2:] ** 2 * self.anchors[level][positives.prior]
+        pred = torch.cat((activated[:, :2] - 0.5, size), dim=1)
+        weighting = (
+            {} if weight is None else {'weight': weight, 'avg_factor': weight.sum().clamp(min=1)}
+        )
+        return self.loss_bbox(pred, positives.box, **weighting)
+
+    def _class_term(self, cls_map: Tensor, positives: Positives, weight: Tensor | None) -> Tensor:
+        """Return the class loss.
+
+        With `weight` it is divided by the number of positives, not of positives times classes, as
+        MMYOLO does in this case (spec: loss.md 6).
+        """
+        logits = positives.gather(split_attributes(cls_map, self.num_base_priors)).float()
+        target = torch.nn.functional.one_hot(positives.label, self.num_classes).to(logits)
+        if weight is None:
+            return self.loss_cls(logits, target)
+        return self.loss_cls(
+            logits,
+            target,
+            weight=weight[:, None].expand_as(logits),
+            avg_factor=weight.sum().clamp(min=1),
+        )
+
+    def _kept_cells(self, obj_maps: Sequence[Tensor], batch: dict) -> list[Tensor | None]:
+        """Return for each level the cells that no ignored region covers, or None where nothing is
+        ignored.
+        """
+        ignored = batch.get('ignored')
+        if self.ignore_iof_thr == -1 or ignored is None or not len(ignored):
+            return [None] * len(obj_maps)
+        priors = self.priors.levels([m.shape[-2:] for m in obj_maps], torch.float32, ignored.device)
+        return [
+            cells_outside(ignored, boxes, obj_map.shape, self.ignore_iof_thr)
+            for obj_map, boxes in zip(obj_maps, priors, strict=True)
+        ]
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Any, ...]:
+        """Return the raw maps; the head's."""
+        raise NotImplementedError
