@@ -180,7 +180,7 @@ class _ViaConverter:
             self.add_region(region, f'{where}, region {number}', image_id, (width, height))
 
     def coco(self, class_names: list[str], description: str) -> dict[str, Any]:
-        """Return the COCO file of what was converted; categories are numbered as in `class_names`."""
+        """Return the converted set as COCO; categories are numbered as in `class_names`."""
         annotations = [
             {**annotation, 'category_id': class_names.index(annotation['category_id'])}
             for annotation in self.annotations
