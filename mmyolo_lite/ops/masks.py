@@ -133,7 +133,8 @@ def _inside_boxes(
     else:
         (out_h, out_w), window = letterbox.ori_hw, _image_window(input_hw, letterbox)
     top, bottom, left, right = window
-    masks = torch.zeros((len(boxes), out_h, out_w), dtype=torch.bool)
+    # columns lie together in memory, the order in which COCO's run-length encoding reads them
+    masks = torch.zeros((len(boxes), out_w, out_h), dtype=torch.bool).transpose(1, 2)
     # pixel j is inside if x1 <= j < x2, so a box covers the whole pixels [ceil x1, ceil x2)
     for mask, probability, (x1, y1, x2, y2) in zip(
         masks, probabilities, boxes.ceil().long().tolist(), strict=True
