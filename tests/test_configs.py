@@ -57,8 +57,7 @@ def test_every_config_loads_passes_its_checks_and_builds(name: str) -> None:
     with torch.device('meta'):
         model = MODELS.build(config.model)
     assert sum(p.numel() for p in model.parameters()) > 10**6
-    epochs = {config.train_cfg.max_epochs, config.default_hooks.param_scheduler.max_epochs}
-    assert len(epochs) == 1, 'schedule and loop agree'
+    assert 'max_epochs' not in config.default_hooks.param_scheduler, 'it follows the loop'
 
 
 def test_nothing_shipped_is_missed() -> None:

@@ -245,10 +245,10 @@ optim_wrapper = dict(
 
 default_hooks = dict(
     param_scheduler=dict(
+        # falls over train_cfg.max_epochs
         type='YOLOv5ParamSchedulerHook',
         scheduler_type='linear',
         lr_factor=lr_factor,
-        max_epochs=max_epochs,
     ),
     checkpoint=dict(
         type='CheckpointHook',

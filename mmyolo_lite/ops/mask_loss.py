@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from mmyolo_lite.ops.boxes import cxcywh_to_xyxy
 
@@ -29,8 +30,8 @@ def resize_target_masks(masks: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """
     if tuple(masks.shape[-2:]) == tuple(size_hw):
         return masks
-    # float64 keeps every index exact; integer kernels for nearest do not exist on every device
-    return F.interpolate(masks[None].double(), size_hw, mode='nearest')[0].to(masks.dtype)
+    # integer kernels for nearest do not exist on every device; float32 holds every index exactly
+    return F.interpolate(masks[None].float(), size_hw, mode='nearest')[0].to(masks.dtype)
 
 
 def mask_references(image_of_target: Tensor, overlap: bool) -> Tensor:
@@ -142,29 +143,36 @@ def _dense(
     order = image.argsort(stable=True)
     counts = torch.bincount(image, minlength=batch)
     first = counts.cumsum(0) - counts
-    slots = (
-        int(counts.max()) if len(image) else 0
-    )  # most positives of one image: the one synchronisation
-
+    # most positives of one image: the one synchronisation
+    slots = int(counts.max()) if len(image) else 0
     columns = torch.arange(width, device=boxes.device)
     rows = torch.arange(height, device=boxes.device)[:, None]
+
+    def chunk_sums(slot: Tensor, coefficients: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the positives at these slots of every image, (B * slots,), and their sums."""
+        filled = slot[None] < counts[:, None]  # (B, slots)
+        positive = order[(first[:, None] + slot[None]).clamp(max=len(order) - 1)]
+        target = target_index[positive]
+        logits = torch.bmm(coefficients[positive], prototypes.flatten(2))
+        logits = logits.unflatten(2, (height, width))
+        truth = masks[:, None] if overlap else masks[target]
+        truth = truth == (reference[target][..., None, None] if overlap else 1)
+        x1, y1, x2, y2 = boxes[target][..., None, None].unbind(dim=2)
+        window = (columns >= x1) & (columns < x2) & (rows >= y1) & (rows < y2)
+        values = pixel_loss(logits, truth.float()) * (window & filled[..., None, None])
+        return positive.flatten(), values.sum(dim=(2, 3)).flatten()
+
     sums = coefficients.new_zeros(len(coefficients))
     chunk = max(MAX_CHUNK_PIXELS // (batch * height * width), 1)
     for start in range(0, slots, chunk):
         slot = torch.arange(start, min(start + chunk, slots), device=boxes.device)
-        filled = slot[None] < counts[:, None]  # (B, slots)
-        positive = order[(first[:, None] + slot[None]).clamp(max=len(order) - 1)]
-        target = target_index[positive]
-        logits = torch.bmm(coefficients[positive], prototypes.flatten(2)).unflatten(
-            2, (height, width)
-        )
-        truth = masks[:, None] if overlap else masks[target]
-        truth = truth == (reference[target][..., None, None] if overlap else 1)
-        x1, y1, x2, y2 = boxes[target][..., None, None].unbind(dim=2)
-        window = (
-            (columns >= x1) & (columns < x2) & (rows >= y1) & (rows < y2) & filled[..., None, None]
-        )
-        values = (pixel_loss(logits, truth.float()) * window).sum(dim=(2, 3))
+        if slots > chunk:
+            # computed again in the backward pass, so that only one chunk's maps live at a time
+            positive, values = checkpoint(
+                chunk_sums, slot, coefficients, prototypes, use_reentrant=False
+            )
+        else:
+            positive, values = chunk_sums(slot, coefficients, prototypes)
         # an empty slot repeats another positive and holds zero, so adding is safe
-        sums = sums.index_add(0, positive.flatten(), values.flatten())
+        sums = sums.index_add(0, positive, values)
     return sums

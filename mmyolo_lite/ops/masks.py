@@ -117,7 +117,7 @@ def _resize_binary(masks: Tensor, size_hw: tuple[int, int]) -> Tensor:
         cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
         for mask in masks.cpu().numpy().astype(np.uint8)
     ]
-    return torch.from_numpy(np.stack(resized)).bool()
+    return torch.from_numpy(np.stack(resized)).bool().to(masks.device)
 
 
 def _inside_boxes(

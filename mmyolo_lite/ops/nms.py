@@ -30,6 +30,9 @@ def batched_nms(
     """
     if not len(boxes):
         return labels.new_zeros(0)
+    if boxes.device.type == 'mps':  # which knows no float64
+        kept = batched_nms(boxes.cpu(), scores.cpu(), labels.cpu(), iou_threshold, class_agnostic)
+        return kept.to(boxes.device)
     shifted = boxes.double()
     if not class_agnostic:
         low = shifted.min()

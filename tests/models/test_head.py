@@ -13,6 +13,7 @@ from mmyolo_lite.models import priors
 from mmyolo_lite.models.heads import yolov5_head
 from mmyolo_lite.models.priors import PriorCache
 from mmyolo_lite.registry import MODELS, TASK_UTILS
+from tests.models import golden_models as gm
 from tests.models.tiny import INPUT_HW, detector, head, images
 
 MASK_HW = (INPUT_HW[0] // 4, INPUT_HW[1] // 4)
@@ -286,3 +287,36 @@ def test_results_are_sorted_and_cut() -> None:
     found, _ = predict('det', rescale=True, max_per_img=5)
     assert len(found) == 5
     assert torch.equal(found.scores, found.scores.sort(descending=True).values)
+
+
+def test_an_image_gives_the_same_result_alone_and_in_a_padded_batch() -> None:
+    model = gm.build('ins').eval()
+    image = gm.tensor(gm.archive('ins')['img_u8'])[:1, [2, 1, 0]].float() / 255
+    height, width = gm.INPUT_HW
+    meta = {
+        'ori_shape': (240, 320),
+        'img_shape': gm.INPUT_HW,
+        'scale_factor': (0.5, 0.5),
+        'pad_param': [4.0, 4.0, 0.0, 0.0],
+    }
+    settings = {**model.test_cfg, 'score_thr': 0.05, 'max_per_img': 10, 'fast_test': True}
+    with torch.no_grad():
+        maps = model.bbox_head(model.neck(model.backbone(image)))
+        # what padding at the right and at the bottom adds to the maps: nothing is found there
+        padded = [
+            [
+                torch.nn.functional.pad(m, (0, m.shape[-1], 0, m.shape[-2]), value=-9.0)
+                for m in level
+            ]
+            for level in maps[:4]
+        ]
+        protos = torch.nn.functional.pad(maps[4], (0, width // 4, 0, height // 4))
+        alone, together = (
+            model.bbox_head.predict_by_feat(given, [{**meta, 'batch_input_shape': size}], settings)[
+                0
+            ]
+            for given, size in ((maps, gm.INPUT_HW), ([*padded, protos], (2 * height, 2 * width)))
+        )
+    assert len(alone.scores) == len(together.scores) > 0
+    torch.testing.assert_close(alone.bboxes, together.bboxes)
+    assert torch.equal(alone.masks, together.masks)

@@ -178,3 +178,36 @@ def test_resampling_takes_the_older_nearest(size: tuple[int, int], dtype: torch.
 def test_masks_of_the_right_size_are_not_copied() -> None:
     masks = torch.zeros((1, HEIGHT, WIDTH), dtype=torch.uint8)
     assert resize_target_masks(masks, (HEIGHT, WIDTH)) is masks
+
+
+def test_memory_kept_for_the_backward_pass_follows_the_chunk_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    coefficients = torch.randn((64, 8), generator=generator, requires_grad=True)
+    prototypes = torch.randn((1, 8, 40, 40), generator=generator, requires_grad=True)
+    masks = torch.ones((1, 40, 40), dtype=torch.uint8)
+    targets = torch.tensor([[0.0, 0, 0.5, 0.5, 1, 1]])
+    index = torch.zeros(64, dtype=torch.long)
+
+    def saved_bytes(chunk_pixels: int) -> int:
+        monkeypatch.setattr(mask_loss, 'MAX_CHUNK_PIXELS', chunk_pixels)
+        kept: dict[int, int] = {}
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: kept.update({tensor.data_ptr(): tensor.nbytes}) or tensor,
+            lambda tensor: tensor,
+        ):
+            mask_loss._dense(
+                coefficients,
+                prototypes,
+                masks,
+                targets,
+                index,
+                True,
+                lambda logits, truth: torch.nn.functional.binary_cross_entropy_with_logits(
+                    logits, truth, reduction='none'
+                ),
+            )
+        return sum(kept.values())
+
+    assert saved_bytes(8 * 40 * 40) < saved_bytes(64 * 40 * 40) / 4

@@ -61,6 +61,6 @@ test_evaluator = val_evaluator
 
 default_hooks = dict(
     logger=dict(interval=5),
-    param_scheduler=dict(max_epochs=max_epochs, warmup_mim_iter=warmup_iters),
+    param_scheduler=dict(warmup_mim_iter=warmup_iters),
 )
 train_cfg = dict(max_epochs=max_epochs)

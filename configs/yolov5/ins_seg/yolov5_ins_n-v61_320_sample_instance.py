@@ -13,6 +13,4 @@ val_evaluator = dict(ann_file=data_root + _base_.val_ann_file)
 test_evaluator = val_evaluator
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=val_interval)
-default_hooks = dict(
-    param_scheduler=dict(max_epochs=max_epochs), checkpoint=dict(interval=val_interval)
-)
+default_hooks = dict(checkpoint=dict(interval=val_interval))

@@ -39,7 +39,7 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
     Args:
         scheduler_type: 'linear' or 'cosine'.
         lr_factor: the last factor.
-        max_epochs: epochs of the whole training.
+        max_epochs: epochs over which the learning rate falls; None takes those of the training.
         warmup_epochs: length of the warm-up in epochs.
         warmup_bias_lr: learning rate that biases start from; all others start from 0.
         warmup_momentum: momentum at the start.
@@ -56,7 +56,7 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
         self,
         scheduler_type: str = 'linear',
         lr_factor: float = 0.01,
-        max_epochs: int = 300,
+        max_epochs: int | None = None,
         warmup_epochs: float = 3,
         warmup_bias_lr: float = 0.1,
         warmup_momentum: float = 0.8,
@@ -68,17 +68,15 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
                 f'default_hooks.param_scheduler.scheduler_type is {scheduler_type!r}; '
                 f'choose one of {", ".join(FACTORS)}.'
             )
-        if max_epochs < 1:
+        if max_epochs is not None and max_epochs < 1:
             raise ConfigError(
                 f'default_hooks.param_scheduler.max_epochs is {max_epochs}; it must be at least 1.'
             )
         self.factor = FACTORS[scheduler_type]
-        self.lr_factor, self.max_epochs = lr_factor, max_epochs
-        self.warmup_epochs, self.warmup_bias_lr, self.warmup_momentum = (
-            warmup_epochs,
-            warmup_bias_lr,
-            warmup_momentum,
-        )
+        self.lr_factor = lr_factor
+        self._configured_epochs, self.max_epochs = max_epochs, max_epochs or 1
+        self.warmup_epochs = warmup_epochs
+        self.warmup_bias_lr, self.warmup_momentum = warmup_bias_lr, warmup_momentum
         self.warmup_min_iter = warmup_mim_iter if warmup_min_iter is None else warmup_min_iter
         self._base_lr: list[float] = []
         self._base_momentum: list[float] = []
@@ -96,13 +94,27 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
             group.setdefault('initial_momentum', group.get('momentum', -1))
             self._base_lr.append(group['initial_lr'])
             self._base_momentum.append(group['initial_momentum'])
+        self.max_epochs = self._configured_epochs or runner.max_epochs
+        self._warn(runner)
+
+    def _warn(self, runner: Runner) -> None:
+        """Warn of a schedule that does not fit the length of the training."""
+        if self.max_epochs != runner.max_epochs:
+            runner.logger.warning(
+                f'The learning rate falls over {self.max_epochs} epochs, but the training has '
+                f'{runner.max_epochs}. Leave default_hooks.param_scheduler.max_epochs out, and it '
+                'follows train_cfg.max_epochs.'
+            )
         warmup, total = self.warmup_iters(len(runner.train_dataloader)), runner.max_iters
         if warmup > total / 2:
             runner.logger.warning(
                 f'The warm-up takes {warmup} iterations, more than half of all {total}. On little '
-                'data set '
-                'default_hooks.param_scheduler.warmup_mim_iter to a smaller number.'
+                'data set default_hooks.param_scheduler.warmup_mim_iter to a smaller number.'
             )
+
+    def _factor(self, epoch: int) -> float:
+        """Return the factor of an epoch; after the last one it stays."""
+        return self.factor(min(epoch, self.max_epochs), self.max_epochs, self.lr_factor)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Set learning rate and momentum while the warm-up lasts."""
@@ -111,7 +123,7 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
             self._warmup_ended = True
             return
         progress = runner.iter / warmup if warmup else 1.0
-        factor = self.factor(runner.epoch, self.max_epochs, self.lr_factor)
+        factor = self._factor(runner.epoch)
         for index, group in enumerate(runner.optim_wrapper.param_groups):
             start = self.warmup_bias_lr if index == BIAS_GROUP else 0.0
             group['lr'] = start + (self._base_lr[index] * factor - start) * progress
@@ -129,7 +141,7 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Set the learning rate of the next epoch once the warm-up is over."""
         if self._warmup_ended:
-            factor = self.factor(runner.epoch, self.max_epochs, self.lr_factor)
+            factor = self._factor(runner.epoch)
             for base, group in zip(self._base_lr, runner.optim_wrapper.param_groups, strict=True):
                 group['lr'] = base * factor
 

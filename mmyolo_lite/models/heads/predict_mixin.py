@@ -105,7 +105,7 @@ class PredictMixin:
         passed = passed[:, 0]
         scores = rows['cls'][passed].sigmoid() * objectness[passed, None]
         values, labels, chosen = filter_candidates(
-            scores, score_thr, cfg.get('nms_pre', 100000), cfg['multi_label']
+            scores, score_thr, cfg.get('nms_pre', 100000), cfg.get('multi_label', True)
         )
         index = passed[chosen]
         result = InstanceData(scores=values, labels=labels)

@@ -18,12 +18,20 @@ def recorded_letterbox(meta: dict) -> Letterbox:
     return Letterbox(tuple(meta['ori_shape'][:2]), (float(scale_w), float(scale_h)), pad_ltrb)
 
 
+def input_size(meta: dict) -> tuple[int, int]:
+    """Return the (height, width) in pixels that an image takes in its batch, without the padding
+    at the right and at the bottom that brings it to the size of the batch.
+    """
+    height, width = meta.get('img_shape', meta['batch_input_shape'])[:2]
+    return int(height), int(width)
+
+
 def measured_letterbox(meta: dict) -> Letterbox:
     """Read how an image lies in the network input, with the scale measured from sizes and padding.
 
     Masks are cut and stretched by sizes, so boxes take the same scale (spec: predict.md 3).
     """
-    (height, width), (ori_height, ori_width) = meta['batch_input_shape'][:2], meta['ori_shape'][:2]
+    (height, width), (ori_height, ori_width) = input_size(meta), meta['ori_shape'][:2]
     pad = meta.get('pad_param')
     if pad is None:
         return Letterbox((ori_height, ori_width), (width / ori_width, height / ori_height))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmyolo_lite.errors import DataError
 from mmyolo_lite.models.heads.head_modules import split_attributes
-from mmyolo_lite.models.heads.results import measured_letterbox, suppress
+from mmyolo_lite.models.heads.results import input_size, measured_letterbox, suppress
 from mmyolo_lite.models.heads.yolov5_head import YOLOv5Head
 from mmyolo_lite.ops.assign import Positives
 from mmyolo_lite.ops.boxes import clip_boxes
@@ -112,9 +112,8 @@ class YOLOv5InsHead(YOLOv5Head):
         if len(masks) != expected:
             raise DataError(
                 f'The batch has {len(masks)} mask maps where {expected} are expected. '
-                'Polygon2Mask.mask_overlap in the '
-                f'training pipeline and model.bbox_head.mask_overlap ({self.mask_overlap}) must '
-                'agree.'
+                'Polygon2Mask.mask_overlap in the training pipeline and '
+                f'model.bbox_head.mask_overlap ({self.mask_overlap}) must agree.'
             )
         return masks
 
@@ -136,11 +135,16 @@ class YOLOv5InsHead(YOLOv5Head):
         The result has ``masks`` (n, H0, W0) bool, and ``coeffs`` (n, K) already times objectness.
         """
         result = suppress(result, cfg, with_nms)
-        input_hw = tuple(meta['batch_input_shape'])
+        batch_h, batch_w = meta['batch_input_shape'][:2]
+        input_hw = input_size(meta) if rescale else (batch_h, batch_w)
+        proto_h, proto_w = maps[4].shape[-2:]
+        prototypes = maps[4][
+            image, :, : input_hw[0] * proto_h // batch_h, : input_hw[1] * proto_w // batch_w
+        ]
         letterbox = measured_letterbox(meta) if rescale else None
         result.masks = paste_masks(
             result.coeffs,
-            maps[4][image],
+            prototypes,
             result.bboxes,
             input_hw,
             letterbox,

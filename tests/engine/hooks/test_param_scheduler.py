@@ -40,6 +40,7 @@ def fake_runner(spec: dict[str, Any]) -> Any:
         optim_wrapper=SimpleNamespace(param_groups=optimizer.param_groups),
         train_dataloader=range(spec['per_epoch']),
         max_iters=spec['per_epoch'] * spec['epochs'],
+        max_epochs=spec['epochs'],
         iter=0,
         epoch=0,
         logger=mock.Mock(),
@@ -116,6 +117,23 @@ def test_a_long_warm_up_is_announced_once_with_the_numbers(iterations: int, warn
     if warns:
         message = runner.logger.warning.call_args.args[0]
         assert '21 iterations' in message and 'all 40' in message
+
+
+def test_the_schedule_follows_the_length_of_the_training() -> None:
+    runner = fake_runner({'per_epoch': 2, 'epochs': 5})
+    lr, _ = drive(YOLOv5ParamSchedulerHook(warmup_epochs=0, warmup_mim_iter=0), runner, 5)
+    assert runner.logger.warning.call_count == 0
+    # the last epoch runs with the factor of the one before it
+    assert lr[-1][0] == pytest.approx(0.01 * ((1 - 3 / 5) * 0.99 + 0.01))
+
+
+def test_a_longer_training_keeps_the_last_factor_and_warns() -> None:
+    runner = fake_runner({'per_epoch': 2, 'epochs': 6})
+    hook = YOLOv5ParamSchedulerHook(max_epochs=2, warmup_epochs=0, warmup_mim_iter=0)
+    lr, _ = drive(hook, runner, 6)
+    assert lr[-1][0] == pytest.approx(0.01 * 0.01)
+    assert min(value for row in lr for value in row) > 0
+    assert '2 epochs' in runner.logger.warning.call_args.args[0]
 
 
 def test_it_runs_before_the_stock_hooks() -> None:
