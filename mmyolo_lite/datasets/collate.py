@@ -26,14 +26,13 @@ def yolov5_collate(data_batch: Sequence[dict], use_ms_training: bool = False) ->
             (``bboxes`` xyxy in pixels, ``labels``) and either ``gt_panoptic_seg.pan_seg`` (1, h,
             w), object ids over each other, or ``gt_instances.masks`` (N_i, h, w), one mask an
             object, or no masks.
-        use_ms_training: leave ``inputs`` a list, for images of different shapes.
+        use_ms_training: leave ``inputs`` a list; the data preprocessor stacks it.
 
     Returns:
         ``inputs``: (B, C, H, W) uint8, or a list of B tensors.
-        ``data_samples``: dict of ``bboxes_labels`` float32 (sum N_i, 6), rows ``[image index,
-            label, x1, y1,
-        x2, y2]`` in image order, and, only if there are masks, ``masks``: (B, h, w) or (sum N_i, h,
-        w).
+        ``data_samples``: dict of ``bboxes_labels`` float32 (sum N_i, 6), rows
+        ``[image index, label, x1, y1, x2, y2]`` in image order, and, only if there are masks,
+        ``masks``: (B, h, w) or (sum N_i, h, w).
 
     Raises:
         ConfigError: masks are still polygons, or only some images have masks.

@@ -13,7 +13,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmyolo_lite.errors import ConfigError
+from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.models.targets import pack_samples
 from mmyolo_lite.registry import MODELS
 
@@ -57,15 +57,12 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
             return super().forward(data, training)
         if isinstance(data['data_samples'], dict):
             data = self.cast_data(data)
-            inputs, samples = self._convert(data['inputs']), dict(data['data_samples'])
+            inputs, samples = self._convert(_stack(data['inputs'])), dict(data['data_samples'])
         else:
-            data = super().forward(
-                data, training=False
-            )  # in training mmdet would augment the samples' list
-            inputs, samples = (
-                data['inputs'],
-                pack_samples(data['data_samples'], data['inputs'].device),
-            )
+            # not in training mode, where mmdet would hand the list of samples to the augmentations
+            data = super().forward(data, training=False)
+            inputs = data['inputs']
+            samples = pack_samples(data['data_samples'], inputs.device)
         for augment in self.batch_augments or ():
             inputs, samples = augment(inputs, samples)
         samples['img_metas'] = [
@@ -80,6 +77,19 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
         if self._enable_normalize:
             inputs = (inputs.float() - self.mean) / self.std
         return inputs
+
+
+def _stack(images: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return (B, 3, H, W); a list, as from ``use_ms_training``, has to be of one shape."""
+    if isinstance(images, Tensor):
+        return images
+    shapes = {tuple(image.shape[-2:]) for image in images}
+    if len(shapes) > 1:
+        raise DataError(
+            'The images of a training batch have different sizes (height, width): '
+            f'{sorted(shapes)}. End the training pipeline with a transform that gives all one size.'
+        )
+    return torch.stack(list(images))
 
 
 @MODELS.register_module()
@@ -101,8 +111,7 @@ class YOLOXBatchSyncRandomResize(nn.Module):
         if not 0 < self._units[0] <= self._units[1]:
             raise ConfigError(
                 f'YOLOXBatchSyncRandomResize.random_size_range is {random_size_range}; give the '
-                'smallest '
-                f'and the largest height, at least {size_divisor} pixels.'
+                f'smallest and the largest height, at least {size_divisor} pixels.'
             )
         self._interval = interval
         self._size_divisor = size_divisor

@@ -32,8 +32,8 @@ def _stack_masks(samples: Sequence[DetDataSample], device: torch.device) -> Tens
         return None
     if not all(isinstance(part, Tensor) for part in parts):
         raise DataError(
-            f'The training masks are {type(parts[0]).__name__}, not tensors. '
-            'Put Polygon2Mask before PackDetInputs in the training pipeline.'
+            f'The training masks are {type(parts[0]).__name__}, not tensors. Put Polygon2Mask '
+            'before PackDetInputs in the training pipeline.'
         )
     return torch.cat(parts).to(device)
 

@@ -2,7 +2,7 @@
 loss.md 5).
 
 Letters: B images, N objects of the batch, P positives (of all levels), K mask channels, Hm Wm
-    prototype map size.
+prototype map size.
 
 Two strategies give the same values. On a CPU each object is worked on inside its own box, once for
 all its positives: little arithmetic, many small calls. On other devices all images are worked on at

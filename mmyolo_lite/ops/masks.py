@@ -1,7 +1,7 @@
 """From prototypes and coefficients to binary masks of the original image (spec: predict.md 3.1).
 
 Letters: K mask channels, n detections, (H, W) network input, (H0, W0) original image, (h, w)
-    prototype map.
+prototype map.
 
 Masks are made in three steps: probabilities at prototype size, bilinear to network size and zero
 outside the box, bilinear to the original size and compared with the threshold. Two strategies give

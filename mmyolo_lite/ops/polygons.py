@@ -1,8 +1,7 @@
 """Polygons of objects: moving, resampling, bounding and rasterising their rings.
 
 Legend: N objects, R rings of all objects, P vertices of all rings, S samples a ring. ``Polygons``
-    is what
-mmdet's ``PolygonMasks.masks`` holds: a list (objects) of lists (rings) of flat arrays
+is what mmdet's ``PolygonMasks.masks`` holds: a list (objects) of lists (rings) of flat arrays
 ``x1,y1,x2,y2,...`` in pixels, where a coordinate addresses a point of the continuous axis (spec:
 data.md section 0). No function changes its input: rings may be shared with a cache.
 """

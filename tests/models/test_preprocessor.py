@@ -9,7 +9,7 @@ from mmdet.structures import DetDataSample
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 
-from mmyolo_lite.errors import ConfigError
+from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.registry import MODELS
 from tests.models.tiny import images
 from tests.shared_data import golden
@@ -126,3 +126,13 @@ def test_lists_of_samples_are_resized_with_all_their_boxes() -> None:
 def test_ranges_that_cannot_work_are_refused(size_range: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match='random_size_range is'):
         MODELS.build({**RESIZE, 'random_size_range': size_range})
+
+
+def test_a_list_of_images_is_stacked_and_different_sizes_are_refused() -> None:
+    module = MODELS.build({'type': 'YOLOv5DetDataPreprocessor', 'mean': [0.0], 'std': [255.0]})
+    batch = {'data_samples': {'bboxes_labels': torch.zeros(0, 6)}}
+    listed = [torch.zeros((3, 32, 64), dtype=torch.uint8) for _ in range(2)]
+    assert module({**batch, 'inputs': listed}, training=True)['inputs'].shape == (2, 3, 32, 64)
+    listed[1] = listed[1][..., :32]
+    with pytest.raises(DataError, match=r'\(32, 32\), \(32, 64\)'):
+        module({**batch, 'inputs': listed}, training=True)

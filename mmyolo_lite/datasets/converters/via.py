@@ -64,8 +64,8 @@ def load_via(path: Path) -> list[dict[str, Any]]:
     ):
         raise DataError(
             f'{path}: not a VIA file: expected '
-            f'{{"<name><size>": {{"filename": ..., "regions": ...}}}} '
-            f'or a VIA 2 project with the key {PROJECT_KEY}'
+            f'{{"<name><size>": {{"filename": ..., "regions": ...}}}} or a VIA 2 project with the '
+            f'key {PROJECT_KEY}'
         )
     return list(content.values())
 

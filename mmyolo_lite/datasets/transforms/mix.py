@@ -155,8 +155,7 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
                 return samples
         raise RuntimeError(
             f'{type(self).__name__}: no usable set of images in {self.max_refetch + 1} attempts, '
-            'the '
-            'pre_transform kept returning None: check the images and its transforms, or raise '
+            'the pre_transform kept returning None: check the images and its transforms, or raise '
             'max_refetch'
         )
 

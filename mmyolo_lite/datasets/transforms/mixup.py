@@ -70,8 +70,8 @@ class YOLOv5MixUp(MixTransform):
         (other,) = results['mix_results']
         assert results['img'].shape == other['img'].shape, (
             f'YOLOv5MixUp needs images of one shape, got {results["img"].shape} and '
-            f'{other["img"].shape}: '
-            'its pre_transform must repeat the transforms before it that set the size'
+            f'{other["img"].shape}: its pre_transform must repeat the transforms before it that '
+            'set the size'
         )
         samples = (results, other)
         ratio = np.random.beta(self.alpha, self.beta)

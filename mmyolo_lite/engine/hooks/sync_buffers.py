@@ -7,13 +7,14 @@ from mmengine.dist import all_reduce_params, get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from mmyolo_lite.registry import HOOKS
 
 
 @HOOKS.register_module()
 class SyncModelBuffersHook(Hook):
-    """Average the floating-point buffers of the model, and of its moving average, after each epoch.
+    """Average the norms' statistics of the model and of its moving average after each epoch.
 
     Without SyncBN each process has statistics of its own images: validation would score every
     process's images with another model, and none with the one in the checkpoint. mmengine's
@@ -30,5 +31,11 @@ class SyncModelBuffersHook(Hook):
             hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)
         ]
         for model in (runner.model, *averages):
-            buffers: list[torch.Tensor] = [b for b in model.buffers() if b.is_floating_point()]
-            all_reduce_params(buffers, op='mean')
+            statistics: list[torch.Tensor] = [
+                buffer
+                for module in model.modules()
+                if isinstance(module, _NormBase)
+                for buffer in module.buffers(recurse=False)
+                if buffer.is_floating_point()
+            ]
+            all_reduce_params(statistics, op='mean')

@@ -80,10 +80,8 @@ class YOLODetector(SingleStageDetector):
             nearest = tuple(max(round(side / divisor), 1) * divisor for side in (height, width))
             raise DataError(
                 f'The network input is {height}x{width} pixels (height x width), but both must be '
-                'multiples of '
-                f'{divisor}. The nearest that fits is {nearest[0]}x{nearest[1]}: set img_scale, or '
-                'the size in '
-                'LetterResize and batch_shapes_cfg, accordingly.'
+                f'multiples of {divisor}. The nearest that fits is {nearest[0]}x{nearest[1]}: set '
+                'img_scale, or the size in LetterResize and batch_shapes_cfg, accordingly.'
             )
         return super().extract_feat(batch_inputs)
 

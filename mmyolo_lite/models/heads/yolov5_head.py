@@ -114,8 +114,8 @@ class YOLOv5Head(BaseModule, LossMixin, PredictMixin):
         if len(sizes) != levels or any(len(level) != self.num_base_priors for level in sizes):
             raise ConfigError(
                 f'bbox_head.prior_generator.base_sizes must hold {levels} lists (one for each '
-                'stride) of '
-                f'{self.num_base_priors} (width, height) pairs (head_module.num_base_priors).'
+                f'stride) of {self.num_base_priors} (width, height) pairs '
+                '(head_module.num_base_priors).'
             )
         if self.prior_match_thr != 4.0:
             print_log(

@@ -1,7 +1,7 @@
 """The instance-segmentation head: the detection head plus masks (spec: loss.md 5, predict.md 3).
 
 Letters: B images, L levels, K mask channels, N objects of the batch, P positives of all levels, n
-    detections.
+detections.
 """
 
 from collections.abc import Sequence

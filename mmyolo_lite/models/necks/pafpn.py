@@ -84,10 +84,8 @@ class YOLOv5PAFPN(BaseModule):
             valid = max(round(widen_factor * 32), 1) / 32
             raise ConfigError(
                 f'neck: in_channels {tuple(in_channels)} with widen_factor {widen_factor} become '
-                'widths '
-                f'{tuple(widths)}, but each must be twice the one before. Multiples of 1/32 work '
-                'with the widths '
-                f'256, 512, 1024; the nearest to yours is {valid}.'
+                f'widths {tuple(widths)}, but each must be twice the one before. Multiples of 1/32 '
+                f'work with the widths 256, 512, 1024; the nearest to yours is {valid}.'
             )
         return widths
 
