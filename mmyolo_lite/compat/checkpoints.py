@@ -2,65 +2,104 @@
 
 mmengine 0.10.7 calls ``torch.load`` without `weights_only`. From PyTorch 2.6 on that refuses every
 checkpoint of a runner, because it holds mmengine's log history; before 2.6 it runs whatever code a
-file carries. Here every load is restricted to tensors, plain containers and a short list of
-harmless types, and files are checked to be whole. Can go when mmengine restricts its loading
-itself.
+file carries. Here loading is restricted to tensors, plain containers, NumPy numbers and the log
+history, and damage is named. That holds for local files and http(s), for the names of models that
+mmengine looks URLs up by (torchvision://, mmcls://, open-mmlab://), and for s3:// and petrel://.
+pavi://, whose loader in mmengine restricts nothing, is refused unless
+MMYOLO_LITE_TRUST_CHECKPOINT=1; a scheme that somebody else registers is that loader's own affair.
+Can go when mmengine restricts its loading itself.
 """
 
+import io
 import os
 import pickle
 import re
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.error import HTTPError
 
 import torch
 
+from mmyolo_lite.compat.numpy_pickles import REFUSED, STAND_INS, unwrap
 from mmyolo_lite.errors import CheckpointError
 
 TRUST_VARIABLE = 'MMYOLO_LITE_TRUST_CHECKPOINT'
 """Environment variable that, set to 1, lets checkpoints run code while loading."""
 
 
-def _allowed_types() -> list[Any]:
-    """Harmless types that mmengine's runner saves: log history and NumPy numbers."""
-    import numpy as np
-    from mmengine.logging.history_buffer import HistoryBuffer
-
-    dtypes = [type(np.dtype(code)) for code in '?bBhHiIlLqQefd']
-    # `ndarray` is created empty and filled by these; none of them runs code
-    core = np._core if hasattr(np, '_core') else np.core
-    return [
-        HistoryBuffer,
-        np.ndarray,
-        np.dtype,
-        core.multiarray._reconstruct,
-        core.multiarray.scalar,
-        *dtypes,
-        _statistics_method,
-    ]
+@contextmanager
+def _allow_list() -> Iterator[None]:
+    """Extend what a restricted load accepts by the stand-ins, within a ``with`` block."""
+    if hasattr(torch.serialization, 'safe_globals'):
+        with torch.serialization.safe_globals(STAND_INS):
+            yield
+        return
+    before = list(torch.serialization.get_safe_globals())  # PyTorch 2.4 has no context for it
+    torch.serialization.add_safe_globals(STAND_INS)
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
-def _statistics_method(owner: Any, name: str) -> Any:
-    """Stand in for ``getattr``, which pickled log histories name their methods through."""
-    from mmengine.logging.history_buffer import HistoryBuffer
-
-    if owner is not HistoryBuffer or name not in ('mean', 'max', 'min', 'current'):
-        raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed.')
-    return getattr(owner, name)
+def _trusted() -> bool:
+    return os.environ.get(TRUST_VARIABLE) == '1'
 
 
-# the name that the restricted unpickler looks up
-_statistics_method.__module__, _statistics_method.__qualname__ = 'builtins', 'getattr'
+def _read(source: str | BinaryIO, map_location: Any, name: str, size: int) -> Any:
+    """Load from a path or a stream, restricted unless the user trusts everything.
+
+    Args:
+        source: path, or binary stream at its start.
+        map_location: as :func:`torch.load`.
+        name: what messages call it.
+        size: of the file, in bytes.
+
+    Raises:
+        CheckpointError: damaged, or types outside the list.
+    """
+    if _trusted():
+        with _explained(source, name, size):
+            return torch.load(source, map_location=map_location, weights_only=False)
+    with _allow_list(), _explained(source, name, size):
+        loaded = torch.load(source, map_location=map_location, weights_only=True)
+    with _explained(source, name, size, only=pickle.UnpicklingError):
+        return unwrap(loaded)
 
 
-def _read(path: str, map_location: Any) -> Any:
-    trusted = os.environ.get(TRUST_VARIABLE) == '1'
-    if trusted:
-        return torch.load(path, map_location=map_location, weights_only=False)
-    with torch.serialization.safe_globals(_allowed_types()):
-        return torch.load(path, map_location=map_location, weights_only=True)
+@contextmanager
+def _explained(
+    source: str | BinaryIO, name: str, size: int, only: type[Exception] = Exception
+) -> Iterator[None]:
+    """Turn the exceptions of loading into a ``CheckpointError`` of one line.
+
+    Damaged bytes fail in many ways: IndexError, KeyError, EOFError, RuntimeError ...
+    """
+    try:
+        yield
+    except only as error:
+        why = _reason(error)
+        if isinstance(error, pickle.UnpicklingError):
+            refused = REFUSED in why or 'GLOBAL' in why
+            if refused or zipfile.is_zipfile(source):
+                raise CheckpointError(
+                    f'Checkpoint {name} holds Python objects beyond tensors and plain containers '
+                    f'({why}), and loading them could run code. '
+                    f'If you trust its source, set {TRUST_VARIABLE}=1.'
+                ) from error
+            raise CheckpointError(
+                f'Checkpoint {name} is damaged or no checkpoint at all ({size} bytes). '
+                'Copy or download it again.'
+            ) from error
+        raise CheckpointError(
+            f'Checkpoint {name} is damaged ({size} bytes; {why}). '
+            'Copy or download it again, or take an earlier one.'
+        ) from error
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
@@ -76,27 +115,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     path = os.path.expanduser(filename)
     if not os.path.isfile(path):
         raise CheckpointError(f'Checkpoint not found: {filename}. {_hint(path)}')
-    try:
-        return _read(path, map_location)
-    except pickle.UnpicklingError as error:
-        refused = re.search(r'global: GLOBAL (\S+)', str(error))
-        if not refused and not zipfile.is_zipfile(path):
-            raise CheckpointError(
-                f'Checkpoint {filename} is damaged or no checkpoint at all '
-                f'({os.path.getsize(path)} bytes). Copy or download it again.'
-            ) from error
-        raise CheckpointError(
-            f'Checkpoint {filename} holds Python objects beyond tensors and plain containers '
-            f'({refused[1] if refused else _first_line(error)}), and loading them could run code. '
-            f'If you trust its source, set {TRUST_VARIABLE}=1.'
-        ) from error
-    except (
-        Exception
-    ) as error:  # damaged bytes fail in many ways: IndexError, KeyError, EOFError, RuntimeError ...
-        raise CheckpointError(
-            f'Checkpoint {filename} is damaged ({os.path.getsize(path)} bytes; '
-            f'{_first_line(error)}). Copy or download it again, or take an earlier one.'
-        ) from error
+    return _read(path, map_location, filename, os.path.getsize(path))
 
 
 def load_from_http(
@@ -136,14 +155,83 @@ def load_from_http(
         raise
 
 
-def _first_line(error: Exception) -> str:
-    """Return the line of a message that says most, without the colours that PyTorch prints."""
-    lines = str(error).strip().splitlines()
-    chosen = next(
-        (line for line in lines if 'Unsupported' in line),
-        lines[0] if lines else type(error).__name__,
+def load_from_ceph(filename: str, map_location: Any = None, backend: str = 'petrel') -> Any:
+    """Load from ``s3://`` or ``petrel://`` through mmengine's file backend, restricted as a local
+    file is.
+
+    Args:
+        filename: URL.
+        map_location: as :func:`torch.load`.
+        backend: name of the file backend.
+
+    Raises:
+        CheckpointError: damaged, or types outside the list.
+    """
+    from mmengine.fileio import get_file_backend
+
+    content = get_file_backend(filename, backend_args={'backend': backend}).get(filename)
+    with io.BytesIO(content) as stream:
+        return _read(stream, map_location, filename, len(content))
+
+
+def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
+    """Load ``open-mmlab://name`` from where mmengine's list of models says, restricted.
+
+    Args:
+        filename: URL.
+        map_location: as :func:`torch.load`.
+
+    Raises:
+        CheckpointError: an unknown name, or as :func:`load_from_local`.
+    """
+    from mmengine.runner import checkpoint
+
+    name = filename.split('://', 1)[1]
+    models = checkpoint.get_external_models()
+    name = checkpoint.get_deprecated_model_names().get(name, name)
+    if name not in models:
+        raise CheckpointError(f'{filename} is not in the list of models that mmengine knows.')
+    if models[name].startswith(('http://', 'https://')):
+        return load_from_http(models[name], map_location)
+    return load_from_local(
+        os.path.join(checkpoint._get_mmengine_home(), models[name]), map_location
     )
-    return re.sub(r'\x1b\[\d+m', '', chosen).strip()[:200]
+
+
+def _trusted_only(load: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a loader of mmengine that calls ``torch.load`` itself, without restriction."""
+
+    @wraps(load)
+    def guarded(filename: str, map_location: Any = None) -> Any:
+        if not _trusted():
+            raise CheckpointError(
+                f'Checkpoint {filename} can only be loaded in a way that could run code of it. '
+                f'Download it and give the local path, or, if you trust its source, set '
+                f'{TRUST_VARIABLE}=1.'
+            )
+        return load(filename, map_location)
+
+    return guarded
+
+
+def _reason(error: Exception) -> str:
+    """Return the part of a message that says most, in one line.
+
+    That is the refusal of a stand-in or the name that PyTorch refuses, else the first line without
+    the colours that PyTorch prints.
+    """
+    text = re.sub(r'\x1b\[\d+m', '', str(error)).strip()
+    refusal = re.search(rf'(?:WeightsUnpickler error:\s*)?([^\n:]*{REFUSED})', text)
+    if refusal:
+        return refusal[1].strip()[:200]
+    unsupported = re.search(r'global: (GLOBAL \S+)', text) or re.search(
+        r'WeightsUnpickler error:\s*([^\n]+)', text
+    )
+    if unsupported:
+        return unsupported[1].strip()[:200]
+    if isinstance(error, KeyError):
+        return repr(error)[:200]  # its text is the bare key
+    return text.splitlines()[0].strip()[:200] if text else type(error).__name__
 
 
 def _hint(path: str) -> str:
@@ -157,10 +245,19 @@ def _hint(path: str) -> str:
 
 
 def install() -> None:
-    """Make mmengine load local files and URLs through this module."""
-    from mmengine.runner import CheckpointLoader
+    """Make mmengine load checkpoints through this module.
 
-    CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
-    CheckpointLoader.register_scheme(
-        prefixes=('http://', 'https://'), loader=load_from_http, force=True
-    )
+    ``pavi://``, whose loader calls ``torch.load`` by itself, is refused unless the user trusts it.
+    """
+    from mmengine.runner import CheckpointLoader, checkpoint
+
+    for prefixes, loader in {
+        ('',): load_from_local,
+        ('http://', 'https://'): load_from_http,
+        (r'(\S+\:)?s3://', r'(\S+\:)?petrel://'): load_from_ceph,
+        ('pavi://',): _trusted_only(checkpoint.load_from_pavi),
+        ('open-mmlab://', 'openmmlab://'): load_from_openmmlab,
+    }.items():
+        CheckpointLoader.register_scheme(prefixes=prefixes, loader=loader, force=True)
+    # torchvision:// and mmcls:// look a URL up and call this name
+    checkpoint.load_from_http = load_from_http

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import MessageHub
+from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader
 
 from mmyolo_lite.compat import checkpoints
@@ -77,7 +78,11 @@ def test_a_runners_checkpoint_loads(tmp_path: Path) -> None:
     assert torch.equal(loaded['state_dict']['w'], torch.ones(2))
     assert loaded['optimizer']['param_groups'][0]['lr'] == 0.1
     assert loaded['meta']['shape'].tolist() == [0, 1, 2]
-    assert loaded['message_hub']['log_scalars']['train/loss'].mean() == 1.0
+    log = loaded['message_hub']['log_scalars']['train/loss']
+    assert type(log) is HistoryBuffer and type(log.data[0]) is np.ndarray
+    assert log.mean() == 1.0 and log.data[1].tolist() == [1, 1, 1]
+    torch.save(loaded, tmp_path / 'again.pth')  # no stand-in is left: those cannot be pickled
+    assert load(tmp_path / 'again.pth')['meta']['seed'] == 3
 
 
 def test_the_older_format_loads(tmp_path: Path) -> None:
@@ -155,6 +160,40 @@ def test_a_missing_file_names_what_is_there(tmp_path: Path) -> None:
         load(tmp_path)  # a folder is no checkpoint
 
 
+def test_loading_works_without_safe_globals_as_on_pytorch_2_4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(runner_checkpoint(), tmp_path / 'a.pth')
+    monkeypatch.delattr(torch.serialization, 'safe_globals')
+    mine: list = [Foreign]
+    before = list(torch.serialization.get_safe_globals())
+    torch.serialization.add_safe_globals(mine)
+    try:
+        assert load(tmp_path / 'a.pth')['meta']['shape'].tolist() == [0, 1, 2]
+        assert set(torch.serialization.get_safe_globals()) == {*before, *mine}
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
+
+
+def test_an_error_of_this_code_is_not_called_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({}, tmp_path / 'a.pth')
+    monkeypatch.delattr(torch.serialization, 'safe_globals')
+    monkeypatch.delattr(torch.serialization, 'get_safe_globals')
+    with pytest.raises(AttributeError, match='get_safe_globals'):
+        load(tmp_path / 'a.pth')
+
+
+def test_a_key_error_of_a_damaged_file_says_so(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / 'a.pth', 'w') as archive:  # refers to memo 5, which is not set
+        archive.writestr('archive/data.pkl', b'\x80\x02h\x05.')
+        archive.writestr('archive/version', '3\n')
+    with pytest.raises(CheckpointError, match=r'a.pth is damaged .*KeyError\(5\)'):
+        load(tmp_path / 'a.pth')
+
+
 # ---- over the network
 
 
@@ -217,3 +256,75 @@ def test_a_damaged_download_is_not_kept(server: tuple[str, Path]) -> None:
         load(f'{url}/model.pth')
     torch.save(runner_checkpoint(), folder / 'model.pth')
     assert 'state_dict' in load(f'{url}/model.pth')
+
+
+# ---- other schemes
+
+
+@pytest.mark.parametrize('prefix', ['s3://', 'petrel://', 'cluster:s3://'])
+def test_object_stores_are_restricted(
+    prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {'good.pth': saved()}
+    stream = io.BytesIO()
+    torch.save({'x': Exploit(tmp_path / 'made')}, stream)
+    files |= {'evil.pth': stream.getvalue(), 'cut.pth': saved()[:-100]}
+
+    class Store:
+        def get(self, path: str) -> bytes:
+            return files[path.rsplit('/', 1)[1]]
+
+    monkeypatch.setattr('mmengine.fileio.get_file_backend', lambda *_, **__: Store())
+    assert 'state_dict' in load(f'{prefix}bucket/good.pth')
+    with pytest.raises(CheckpointError, match=f'evil.pth .*{checkpoints.TRUST_VARIABLE}=1'):
+        load(f'{prefix}bucket/evil.pth')
+    with pytest.raises(CheckpointError, match='cut.pth is damaged'):
+        load(f'{prefix}bucket/cut.pth')
+    assert not (tmp_path / 'made').exists()
+
+
+@pytest.mark.parametrize(
+    ('name', 'table'),
+    [
+        ('torchvision://net', 'get_torchvision_models'),
+        ('mmcls://net', 'get_mmcls_models'),
+        ('open-mmlab://net', 'get_external_models'),
+        ('openmmlab://net', 'get_external_models'),
+    ],
+)
+def test_names_of_models_are_restricted(
+    name: str,
+    table: str,
+    server: tuple[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url, folder = server
+    torch.save({'x': Exploit(tmp_path / 'made')}, folder / 'evil.pth')
+    monkeypatch.setattr(f'mmengine.runner.checkpoint.{table}', lambda: {'net': f'{url}/evil.pth'})
+    with pytest.raises(CheckpointError, match=checkpoints.TRUST_VARIABLE):
+        load(name)
+    assert not (tmp_path / 'made').exists()
+
+
+def test_local_files_of_open_mmlab_are_restricted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({'x': Exploit(tmp_path / 'made')}, tmp_path / 'evil.pth')
+    monkeypatch.setenv('MMENGINE_HOME', str(tmp_path))
+    monkeypatch.setattr(
+        'mmengine.runner.checkpoint.get_external_models', lambda: {'net': 'evil.pth'}
+    )
+    with pytest.raises(CheckpointError, match=checkpoints.TRUST_VARIABLE):
+        load('open-mmlab://net')
+    assert not (tmp_path / 'made').exists()
+    with pytest.raises(CheckpointError, match='open-mmlab://other is not in the list'):
+        load('open-mmlab://other')
+
+
+def test_pavi_needs_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CheckpointError, match=f'pavi://a .*{checkpoints.TRUST_VARIABLE}=1'):
+        load('pavi://a')
+    monkeypatch.setenv(checkpoints.TRUST_VARIABLE, '1')
+    with pytest.raises(ImportError, match='pavi'):  # mmengine's loader is reached
+        load('pavi://a')

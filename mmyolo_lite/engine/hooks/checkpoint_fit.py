@@ -66,25 +66,13 @@ class CheckpointFitHook(Hook):
         """Check `checkpoint`; wrap bare weights as mmengine expects them.
 
         Raises:
-            CheckpointError: it holds no weights, or they do not fit.
+            CheckpointError: it holds no weights, they do not fit, or a training is to be resumed
+                and its state is missing.
         """
         source = runner._load_from or 'of the work dir'
-        if 'state_dict' not in checkpoint and all(
-            isinstance(value, Tensor) for value in checkpoint.values()
-        ):
-            bare = dict(checkpoint)
-            checkpoint.clear()
-            checkpoint['state_dict'] = bare
-        weights = checkpoint.get('state_dict')
-        if not isinstance(weights, dict) or not weights:
-            raise CheckpointError(
-                f'Checkpoint {source} holds no weights; it has {sorted(map(str, checkpoint))}.'
-            )
-        if runner._resume and 'meta' not in checkpoint:
-            raise CheckpointError(
-                f'Checkpoint {source} holds weights alone, no state of a training to continue. '
-                'Start from it with --cfg-options load_from=... in place of --resume.'
-            )
+        weights = _weights(checkpoint, source)
+        if runner._resume:
+            _check_state(checkpoint, source)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model = model.module if isinstance(model, BaseTTAModel) else model
         shapes, missing, total = misfits(model, weights)
@@ -92,6 +80,71 @@ class CheckpointFitHook(Hook):
             (shapes or missing) and (self.strict or runner._resume)
         ):
             raise CheckpointError(_message(source, shapes, missing, total))
+
+
+def _weights(checkpoint: Any, source: str) -> dict[str, Tensor]:
+    """Return the state dict of `checkpoint`; bare weights are wrapped, in place.
+
+    Raises:
+        CheckpointError: there are no weights, or they are no tensors with names.
+    """
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(
+            f'Checkpoint {source} holds no weights; it is a {type(checkpoint).__name__}, not a '
+            'dict. Give a file that a training has written.'
+        )
+    if 'state_dict' not in checkpoint and all(
+        isinstance(value, Tensor) for value in checkpoint.values()
+    ):
+        bare = dict(checkpoint)
+        checkpoint.clear()
+        checkpoint['state_dict'] = bare
+    weights = checkpoint.get('state_dict')
+    if not isinstance(weights, dict) or not weights:
+        raise CheckpointError(
+            f'Checkpoint {source} holds no weights; it has {sorted(map(str, checkpoint))}.'
+        )
+    odd = [
+        f'{name!r} ({type(value).__name__})'
+        for name, value in weights.items()
+        if not (isinstance(name, str) and isinstance(value, Tensor))
+    ]
+    if odd:
+        raise CheckpointError(
+            f'The state_dict of checkpoint {source} is to map names to tensors; '
+            f'{len(odd)} of its {len(weights)} entries do not: {_some(odd)}. '
+            'Give a file that a training has written.'
+        )
+    return weights
+
+
+def _check_state(checkpoint: dict, source: str) -> None:
+    """Check what resuming reads beside the weights, and drop the config that mmengine would run.
+
+    Raises:
+        CheckpointError: there is no state of a training.
+    """
+    if 'meta' not in checkpoint:
+        raise CheckpointError(
+            f'Checkpoint {source} holds weights alone, no state of a training to continue. '
+            'Start from it with --cfg-options load_from=... in place of --resume.'
+        )
+    meta = checkpoint['meta']
+    lacking = [
+        name
+        for name in ('epoch', 'iter')
+        if not isinstance(meta, dict) or not isinstance(meta.get(name), int)
+    ]
+    if not isinstance(checkpoint.get('message_hub'), dict):
+        lacking.append('message_hub')
+    if lacking:
+        raise CheckpointError(
+            f'Checkpoint {source} holds no state of a training to continue: {", ".join(lacking)} '
+            'is missing or of another type. Start from its weights with '
+            '--cfg-options load_from=... in place of --resume.'
+        )
+    # mmengine executes this Python text, only to look up `gpu_ids`, which its configs lack
+    meta.pop('config', None)
 
 
 def _message(source: str, shapes: list[str], missing: list[str], total: int) -> str:
