@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Train as the command line says."""
     args = parse_args()
-    config = configs.load_config(args.config, args.cfg_options)
+    config = configs.load_config(args.config, args.cfg_options, configs.TRAIN_PARTS)
     configs.set_work_dir(config, args.work_dir, args.config)
     configs.set_launcher(config, args.launcher, args.local_rank)
     configs.set_resume(config, args.resume)

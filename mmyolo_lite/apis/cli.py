@@ -1,6 +1,4 @@
-"""How every command line of the project ends: one line for an error the user can mend, and an exit
-code.
-"""
+"""How every command line ends: one line for an error the user can mend, and an exit code."""
 
 import sys
 from collections.abc import Callable
@@ -12,8 +10,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect it
 
 
 def run_cli(main: Callable[[], None]) -> None:
-    """Run the body of a command line and turn what the user can mend into one line and an exit
-    code.
+    """Run the body of a command line, and end in one line where the user can mend the error.
 
     Args:
         main: Parses ``sys.argv`` and does the work. Argparse's exit code 2 for usage errors passes
@@ -21,10 +18,8 @@ def run_cli(main: Callable[[], None]) -> None:
 
     Raises:
         SystemExit: Code 1 after a :class:`~mmyolo_lite.errors.UserError`, whose message goes to
-            stderr as
-            ``error: <message>``; code 130 after Ctrl-C. Any other exception is a defect of the
-                program and
-            propagates with its traceback.
+            stderr as ``error: <message>``; code 130 after Ctrl-C. Any other exception is a defect
+            of the program and propagates with its traceback.
     """
     try:
         main()
@@ -41,9 +36,7 @@ def run_cli(main: Callable[[], None]) -> None:
 
 
 def user_error(error: BaseException | None) -> UserError | None:
-    """Return the user's error that an exception is or was raised from, as by a framework that wraps
-    errors.
-    """
+    """Return the user's error that an exception is, or was raised from by a framework."""
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__
     return error

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
+from mmdet.visualization import get_palette
 from mmengine.logging import print_log
 
 from mmyolo_lite.datasets.coco_checks import (
@@ -16,26 +17,26 @@ from mmyolo_lite.datasets.coco_checks import (
     shortened,
     warnings_of,
 )
-from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
+from mmyolo_lite.datasets.transforms.loading import (
+    LoadAnnotations,
+    UnreadableImageError,
+    has_mask,
+)
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.registry import DATASETS, TASK_UTILS
 
 MAX_UNREADABLE_SHARE = 0.01
-"""Training stops when more than this share of the image files has proved unreadable in one process
-...
-"""
+"""Training stops when more than this share of the files has proved unreadable in one process ..."""
 MIN_UNREADABLE = 3
 """... and at least so many of them (or all, in a smaller dataset)."""
 
 
 class BatchShapePolicyDataset(BaseDetDataset):
-    """Mix-in: batch shapes for validation, the dataset's handle for mixing transforms, early
-    failures.
+    """Mix-in: batch shapes for validation, a handle for mixing transforms, early failures.
 
     Source: spec data.md 1.1. In training mode the pipeline finds the dataset under
-        ``results['dataset']``,
-    from which Mosaic and MixUp fetch other images; an unreadable image is replaced by another
-    sample.
+    ``results['dataset']``, from which Mosaic and MixUp fetch other images; an unreadable image is
+    replaced by another sample.
 
     Args:
         args: as in mmdet.
@@ -61,8 +62,8 @@ class BatchShapePolicyDataset(BaseDetDataset):
         """Load, order, filter, cut to ``indices``, check and serialise the list of images; once.
 
         Raises:
-            DataError: the annotation file is unusable, a training set has no image or no object
-                left, or an image file is missing.
+            DataError: the annotation file is unusable, a training set has no image, no object or,
+                where masks are loaded, no mask left, or an image file is missing.
             ConfigError: the configured classes do not fit the annotation file.
         """
         if self._fully_initialized:
@@ -83,25 +84,48 @@ class BatchShapePolicyDataset(BaseDetDataset):
         self._fully_initialized = True
 
     def _check_not_empty(self, loaded: int) -> None:
-        """Refuse a training set that teaches nothing; `loaded` counts its images before
-        filtering.
+        """Refuse a training set that teaches nothing.
+
+        Args:
+            loaded: number of its images before filtering.
         """
         if not self.data_list:
             raise DataError(
                 f'No image of {self.ann_file} is left for training: it has {loaded}, and '
                 f'filter_cfg={self.filter_cfg} removes them all.'
             )
-        if not any(
-            instance['ignore_flag'] == 0
+        objects = [
+            instance
             for info in self.data_list
             for instance in info['instances']
-        ):
+            if instance['ignore_flag'] == 0
+        ]
+        if not objects:
             raise DataError(
                 f'No object of {self.ann_file} is left for training in {len(self.data_list)} '
                 f'images. {self._classes_in_file()}Configured classes: '
                 f"{shortened(self.metainfo['classes'])}. Check metainfo['classes'], and that "
-                'boxes '
-                'have positive area inside their images.'
+                'boxes have positive area inside their images.'
+            )
+        if loads_masks(self.pipeline):
+            self._check_masks(objects)
+
+    def _check_masks(self, objects: list[dict]) -> None:
+        """Refuse objects of which none has a mask, and warn of some: they are not trained on."""
+        lacking = sum(not has_mask(instance.get('mask')) for instance in objects)
+        if lacking == len(objects):
+            raise DataError(
+                f'{self.ann_file} has {lacking} objects, none with a polygon in "segmentation" '
+                '(a ring needs at least three points), but the pipeline loads masks '
+                '(LoadAnnotations with_mask=True). Add polygons, or train boxes alone with a '
+                'config of detection.'
+            )
+        if lacking:
+            print_log(
+                f'{self.ann_file}: {lacking} of {len(objects)} objects have no polygon in '
+                '"segmentation"; they are left out of the training of masks and boxes.',
+                'current',
+                logging.WARNING,
             )
 
     def _classes_in_file(self) -> str:
@@ -109,8 +133,7 @@ class BatchShapePolicyDataset(BaseDetDataset):
         return ''
 
     def check_images(self) -> None:
-        """Check that the image files exist, without opening them; other than local files are
-        skipped.
+        """Check that the image files exist, without opening them; only local ones.
 
         Raises:
             DataError: some are missing; the message names the first one and says how many.
@@ -122,11 +145,9 @@ class BatchShapePolicyDataset(BaseDetDataset):
         if missing:
             raise DataError(
                 f'{len(missing)} of {len(paths)} image files of {self.ann_file} do not exist. The '
-                'first: '
-                f'{missing[0]}. Check data_root={self.data_root!r} and '
-                f'data_prefix={self.data_prefix!r} in '
-                'the config: a path is data_root/data_prefix/file_name, seen from the current '
-                'folder.'
+                f'first: {missing[0]}. Check data_root={self.data_root!r} and '
+                f'data_prefix={self.data_prefix!r} in the config: a path is '
+                'data_root/data_prefix/file_name, seen from the current folder.'
             )
 
     def _image_paths(self) -> Iterable[str]:
@@ -135,8 +156,10 @@ class BatchShapePolicyDataset(BaseDetDataset):
         return (info['img_path'] for info in self.data_list)
 
     def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline for image `idx`; in training with ``dataset``, and None for an
-        unreadable image.
+        """Run the pipeline for image `idx`.
+
+        Returns:
+            What the pipeline returns; in training None for an unreadable image.
 
         Raises:
             UnreadableImageError: the image cannot be read (test mode).
@@ -169,18 +192,52 @@ class BatchShapePolicyDataset(BaseDetDataset):
             ) from error
 
 
+def loads_masks(transform: Any) -> bool:
+    """Say whether a transform, or one of those that it holds in ``transforms``, loads masks."""
+    if isinstance(transform, LoadAnnotations):
+        return bool(transform.with_mask)
+    inner = getattr(transform, 'transforms', None)
+    return isinstance(inner, (list, tuple)) and any(map(loads_masks, inner))
+
+
+def complete_palette(palette: Any, num_classes: int) -> Any:
+    """Return a palette with a colour for each class, on which drawing relies.
+
+    Args:
+        palette: colours (R, G, B) of 0 to 255; one colour for all classes; or None. A text is
+            mmdet's name of a palette and stays.
+        num_classes: how many colours are needed; missing ones are filled, always the same way.
+
+    Raises:
+        ConfigError: it is nothing of that.
+    """
+    if isinstance(palette, str):
+        return palette
+    try:
+        colours = [] if palette is None else list(palette)
+        if len(colours) == 3 and all(isinstance(value, int) for value in colours):
+            colours = [colours] * num_classes
+        colours = [(int(red), int(green), int(blue)) for red, green, blue in colours]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"metainfo['palette'] must be a list of colours (red, green, blue), got {palette!r}"
+        ) from error
+    more = get_palette('random', num_classes)[len(colours) :]
+    return [*colours, *((int(red), int(green), int(blue)) for red, green, blue in more)]
+
+
 @DATASETS.register_module()
 class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
     """Dataset in COCO format. Source: spec data.md 1.
 
-    A label is the position of the class in ``metainfo['classes']``, whatever its position in the
-    file.
+    A label is the position of the class in ``metainfo['classes']``, whatever its place in the file.
     """
 
     @classmethod
     def _load_metainfo(cls, metainfo: Any = None) -> dict:
         loaded = super()._load_metainfo(metainfo)
         check_classes(loaded.get('classes'))
+        loaded['palette'] = complete_palette(loaded.get('palette'), len(loaded['classes']))
         return loaded
 
     def load_data_list(self) -> list[dict]:
@@ -198,12 +255,9 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
         if 'img' not in self.data_prefix:
             raise ConfigError(
                 f'data_prefix={self.data_prefix!r} of the dataset names no folder of images: '
-                'set '
-                "data_prefix=dict(img='folder/'), seen from data_root."
+                "set data_prefix=dict(img='folder/'), seen from data_root."
             )
-        content = read_coco_json(
-            self.ann_file, self.backend_args, may_lack_annotations=self.test_mode
-        )
+        content = read_coco_json(self.ann_file, self.backend_args, for_evaluation=self.test_mode)
         classes = list(self.metainfo['classes'])
         check_classes_exist(classes, content['categories'], self.ann_file)
         for sentence in warnings_of(content, self.ann_file):

@@ -1,6 +1,4 @@
-"""Read and check a COCO annotation file, so that its defects show before training and name the
-place.
-"""
+"""Read and check a COCO annotation file: its defects show before training, with their place."""
 
 import difflib
 import json
@@ -18,25 +16,28 @@ NEEDED_KEYS = {
     'annotations': ('id', 'image_id', 'category_id', 'bbox', 'area'),
 }
 """Keys that every entry of each list of the file must have."""
+_NUMBERS = {int, float}
+"""What JSON makes of numbers; a bool is none."""
 
 
 def read_coco_json(
-    path: str, backend_args: dict | None = None, may_lack_annotations: bool = False
+    path: str, backend_args: dict | None = None, for_evaluation: bool = False
 ) -> dict:
     """Read a COCO annotation file and check it. Source: spec data.md 1.2, 9.4.
 
     Args:
         path: the file, local or of an mmengine storage backend.
         backend_args: arguments of the storage backend.
-        may_lack_annotations: accept a file without the list ``annotations``, as for test images.
+        for_evaluation: accept a file without the list ``annotations``, as for test images, but no
+            annotation without ``iscrowd``, which pycocotools needs.
 
     Returns:
         The file's content; ``annotations`` is there, possibly empty.
 
     Raises:
         DataError: the file is missing or no JSON, lacks a needed list or key, repeats an id, has an
-            annotation of an unknown image, a box that is not four finite numbers, or an image size
-            that is not positive.
+            annotation of an unknown image, a box that is not four finite numbers, an area that is
+            no finite number, a segmentation of unknown form, or an image size that is not positive.
     """
     try:
         content = json.loads(get_text(path, backend_args=backend_args))
@@ -55,19 +56,19 @@ def read_coco_json(
             '"images", "annotations" and "categories" of the COCO format (a file of results is '
             'such a list).'
         )
-    if may_lack_annotations:
+    if for_evaluation:
         content.setdefault('annotations', [])
     for name, keys in NEEDED_KEYS.items():
         _check_entries(content, name, keys, path)
     _check_images(content['images'], path)
-    _check_annotations(content['annotations'], {image['id'] for image in content['images']}, path)
+    _check_annotations(content['annotations'], content['images'], path)
+    if for_evaluation:
+        _check_crowd_marks(content['annotations'], path)
     return content
 
 
 def _check_entries(content: dict, name: str, keys: Sequence[str], path: str) -> None:
-    """Check that the list `name` is there, that its entries have all `keys`, and that their ids
-    differ.
-    """
+    """Check that the list `name` is there, its entries have all `keys`, and their ids differ."""
     entries = content.get(name)
     if not isinstance(entries, list):
         raise DataError(
@@ -97,42 +98,98 @@ def _check_entries(content: dict, name: str, keys: Sequence[str], path: str) -> 
 
 def _check_images(images: Iterable[dict], path: str) -> None:
     for image in images:
+        if not isinstance(image['file_name'], str):
+            raise DataError(
+                f'{path}: the image with id {image["id"]!r} has file_name={image["file_name"]!r}; '
+                'it must be a text.'
+            )
         size = (image['width'], image['height'])
-        if not all(isinstance(side, (int, float)) and side > 0 for side in size):
+        if not all(_is_number(side) and side > 0 for side in size):
             raise DataError(
                 f'{path}: the image {image["file_name"]!r} (id {image["id"]}) has '
                 f'width={size[0]!r}, height={size[1]!r}; both must be positive numbers.'
             )
 
 
-def _check_annotations(annotations: Iterable[dict], image_ids: set, path: str) -> None:
+def _check_annotations(annotations: Iterable[dict], images: Iterable[dict], path: str) -> None:
+    sizes = {image['id']: (image['height'], image['width']) for image in images}
     for annotation in annotations:
-        if not isinstance(annotation['category_id'], (int, str)):
-            raise DataError(
-                f'{path}: the annotation with id {annotation["id"]!r} has '
-                f'category_id={annotation["category_id"]!r}; it must be a whole number.'
-            )
-        if (
-            not isinstance(annotation['image_id'], (int, str))
-            or annotation['image_id'] not in image_ids
-        ):
-            raise DataError(
-                f'{path}: the annotation with id {annotation["id"]!r} belongs to image_id '
-                f'{annotation["image_id"]!r}, which is not in "images".'
-            )
-        if not _is_box(annotation['bbox']):
-            raise DataError(
-                f'{path}: the annotation with id {annotation["id"]!r} has '
-                f'bbox={annotation["bbox"]!r}; it must be four finite numbers x, y, width, '
-                'height.'
-            )
+        defect = _defect(annotation, sizes)
+        if defect:
+            raise DataError(f'{path}: the annotation with id {annotation["id"]!r} {defect}.')
 
 
-def _is_box(box: Any) -> bool:
-    try:
-        return len(box) == 4 and math.isfinite(sum(box))
-    except TypeError:
-        return False
+def _defect(annotation: dict, sizes: dict) -> str | None:
+    """Return what is wrong with one annotation, as the end of a sentence; None if nothing is.
+
+    Args:
+        annotation: an entry with all the needed keys.
+        sizes: ``(height, width)`` of each image by its id.
+    """
+    category, image = annotation['category_id'], annotation['image_id']
+    if not isinstance(category, (int, str)):
+        return f'has category_id={category!r}; it must be a whole number'
+    if not isinstance(image, (int, str)) or image not in sizes:
+        return f'belongs to image_id {image!r}, which is not in "images"'
+    box = annotation['bbox']
+    if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
+        return f'has bbox={_few_letters(box)}; it must be four finite numbers x, y, width, height'
+    if not _is_number(annotation['area']):
+        return f'has area={annotation["area"]!r}; it must be a finite number, in square pixels'
+    if annotation.get('iscrowd', 0) not in (0, 1):
+        return f'has iscrowd={annotation["iscrowd"]!r}; it must be 0 or 1'
+    return _defect_of_mask(annotation.get('segmentation'), sizes[image])
+
+
+def _defect_of_mask(mask: Any, size: tuple[float, float]) -> str | None:
+    """Return what is wrong with a ``segmentation`` in an image of `size` (height, width)."""
+    if mask is None:
+        return None
+    if isinstance(mask, list):
+        if mask and all(map(_is_number, mask)):
+            return (
+                f'has the flat segmentation {_few_letters(mask)}; it must be a list of rings: '
+                'write [[x1, y1, ...]]'
+            )
+        # the types of all values are compared at once: files have millions of them
+        if all(isinstance(ring, list) and _NUMBERS.issuperset(map(type, ring)) for ring in mask):
+            return None
+    elif isinstance(mask, dict):
+        counts, rle_size = mask.get('counts'), mask.get('size')
+        if rle_size != list(size):
+            return (
+                f'has a run-length mask with size={_few_letters(rle_size)}; it must be height and '
+                f'width of its image, {list(size)}'
+            )
+        if isinstance(counts, str):
+            return None
+        if isinstance(counts, list) and {int}.issuperset(map(type, counts)):
+            total = size[0] * size[1]
+            if min(counts, default=0) >= 0 and sum(counts) == total:
+                return None
+            return f'has a run-length mask whose counts do not add up to {total} pixels'
+    return (
+        f'has segmentation={_few_letters(mask)}; it must be a list of rings '
+        '[[x1, y1, ...], ...] of numbers, or a run-length mask with "size" and "counts"'
+    )
+
+
+def _check_crowd_marks(annotations: Iterable[dict], path: str) -> None:
+    lacking = [annotation['id'] for annotation in annotations if 'iscrowd' not in annotation]
+    if lacking:
+        raise DataError(
+            f'{path}: {len(lacking)} annotations lack "iscrowd", which the COCO evaluation needs; '
+            f'the first has the id {lacking[0]!r}. Set "iscrowd" to 0 (1 for a crowd).'
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is float and math.isfinite(value) or type(value) is int
+
+
+def _few_letters(value: Any, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f'{text[:limit]}...'
 
 
 def warnings_of(content: dict, path: str) -> list[str]:
@@ -148,8 +205,7 @@ def warnings_of(content: dict, path: str) -> list[str]:
     if any(annotation['id'] == 0 for annotation in annotations):
         sentences.append(
             f'{path}: an annotation has the id 0. pycocotools takes that id for "not matched", '
-            'so this object always counts as missed in the evaluation. Number annotations from '
-            '1.'
+            'so this object always counts as missed in the evaluation. Number annotations from 1.'
         )
     strangers = sum(annotation['category_id'] not in known for annotation in annotations)
     if strangers:
@@ -214,12 +270,9 @@ def check_classes_exist(classes: Sequence[str], categories: Sequence[dict], path
     more = f' and {len(absent) - 5} more' if len(absent) > 5 else ''
     raise ConfigError(
         f'{len(absent)} of the {len(classes)} configured classes are not in the annotation file '
-        f'{path}: '
-        f'{", ".join(hints)}{more}. Categories of the file: {shortened(names)}. Configured: '
-        f"{shortened(classes)}. Set metainfo=dict(classes=(...)) of this dataset to the file's "
-        'names, and '
-        'num_classes '
-        'to match.'
+        f'{path}: {", ".join(hints)}{more}. Categories of the file: {shortened(names)}. '
+        f'Configured: {shortened(classes)}. Set metainfo=dict(classes=(...)) of this dataset to '
+        "the file's names, and num_classes to match."
     )
 
 

@@ -1,6 +1,4 @@
-"""Turn what mmengine's registries raise for a mistake in a config into one message that names place
-and remedy.
-"""
+"""Turn what mmengine's registries raise for a mistake in a config into a message with its place."""
 
 import difflib
 import re
@@ -12,7 +10,7 @@ from typing import Any
 from mmengine import registry as root_registries
 from mmengine.registry import Registry
 
-from mmyolo_lite.engine.checks import accepted_fields, typed_nodes
+from mmyolo_lite.engine.checks import accepted_fields, hint_at_field, typed_nodes
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.registry import ALIAS_SCOPE, SCOPE
 
@@ -55,7 +53,7 @@ def _explain_key_error(error: KeyError, config: Any) -> str | None:
         hint = (
             f'Did you mean {" or ".join(map(repr, similar))}?'
             if similar
-            else ('If it is a class of yours, name its module in custom_imports.')
+            else 'If it is a class of yours, name its module in custom_imports.'
         )
         place = _places(config, kind)
         return f'Config: {place} is unknown to the registry of {match["registry"]}s. {hint}'
@@ -72,12 +70,7 @@ def _explain_type_error(error: TypeError, config: Any) -> str | None:
     unknown, missing = _UNKNOWN_FIELD.search(text), _MISSING_FIELD.search(text)
     if unknown:
         accepted = accepted_fields(component) or set()
-        similar = difflib.get_close_matches(unknown['field'], accepted, n=1)
-        hint = (
-            f'Did you mean {similar[0]!r}?'
-            if similar
-            else f'It takes {", ".join(sorted(accepted))}.'
-        )
+        hint = hint_at_field(unknown['field'], accepted)
         return f'Config: {_places(config, name)} has no field {unknown["field"]!r}. {hint}'
     if missing:
         return f'Config: {_places(config, name)} needs the field {missing["fields"]}.'
@@ -85,9 +78,7 @@ def _explain_type_error(error: TypeError, config: Any) -> str | None:
 
 
 def _component_being_built(trace: TracebackType | None) -> Any:
-    """Return what a registry was calling when the call itself failed, None when the error comes
-    from elsewhere.
-    """
+    """Return what a registry was calling when the call itself failed, None if something else."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is None or trace.tb_frame.f_code.co_name != 'build_from_cfg':
@@ -96,9 +87,7 @@ def _component_being_built(trace: TracebackType | None) -> Any:
 
 
 def _places(config: Any, kind: str) -> str:
-    """Return ``'<path>.type = <kind>'`` for the first place in `config` with this type, or the type
-    alone.
-    """
+    """Return the first place in `config` with this type, and the type; or the type alone."""
     for path, node in typed_nodes(dict(config), ''):
         name = (
             node['type'] if isinstance(node['type'], str) else getattr(node['type'], '__name__', '')
@@ -109,8 +98,7 @@ def _places(config: Any, kind: str) -> str:
 
 
 def similar_names(kind: str, registry_name: str, count: int = 2) -> list[str]:
-    """Return registered names like `kind`, written as a config of our scope has to write them, the
-    nearest first.
+    """Return registered names like `kind` as a config of our scope writes them, nearest first.
 
     Args:
         kind: a type in a config, maybe with a scope.

@@ -1,12 +1,12 @@
-"""What can be known to be wrong before any data is read: misspelt fields and numbers of classes
-that disagree.
-"""
+"""What is known to be wrong before any data is read: misspelt fields, values that disagree."""
 
 import difflib
 import importlib
 import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+from torch.utils.data import DataLoader
 
 from mmyolo_lite import registry
 from mmyolo_lite.errors import ConfigError
@@ -22,18 +22,23 @@ _PACKAGES = (
 )
 # read by mmengine's registries and runner before the constructor is called
 _RESERVED = {'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg'}
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# read by mmengine's runner, which gives PyTorch's DataLoader the other fields
+_RUNNERS_LOADER_FIELDS = {'num_batch_per_epoch', 'disable_subprocess_warning', '_delete_'}
 
 
 def check_config(config: Any) -> None:
     """Check a config.
 
     Raises:
-        ConfigError: a class of this package gets a field that it does not know, or numbers of
-            classes disagree.
+        ConfigError: a class of this package or a data loader gets a field that it does not know,
+            a data loader's batches or workers cannot be, or numbers of classes disagree.
     """
+    for name in LOADERS:
+        _check_loader(name, config.get(name))
     known = _our_components()
     for path, node in typed_nodes(dict(config), ''):
-        component = known.get(_own_name(node['type']))
+        component = known.get(own_name(node['type']))
         if component is not None:
             _check_fields(path, node, component)
     _check_num_classes(config, known)
@@ -53,7 +58,7 @@ def _our_components() -> dict[str, Any]:
     return {name: component for table in tables for name, component in table.items()}
 
 
-def _own_name(kind: Any) -> str:
+def own_name(kind: Any) -> str:
     """Return the name of a type in our scope, '' for types of other packages."""
     if not isinstance(kind, str):
         return getattr(kind, '__name__', '')
@@ -62,9 +67,7 @@ def _own_name(kind: Any) -> str:
 
 
 def typed_nodes(node: Any, path: str) -> Iterator[tuple[str, dict]]:
-    """Yield each dict that has a type, with its dotted path; those with a scope of their own are
-    left out.
-    """
+    """Yield each dict that has a type but no scope of its own, with its dotted path."""
     if isinstance(node, dict):
         if 'type' in node and '_scope_' not in node:
             yield path, node
@@ -76,8 +79,9 @@ def typed_nodes(node: Any, path: str) -> Iterator[tuple[str, dict]]:
 
 
 def accepted_fields(component: Any) -> set[str] | None:
-    """Return the names that a constructor or function takes, following ``**kwargs`` up the parents;
-    None is any.
+    """Return the names that a constructor or function takes; None is any.
+
+    ``**kwargs`` are followed up the parents of a class.
     """
     callables = [component]
     if inspect.isclass(component):
@@ -96,36 +100,77 @@ def _check_fields(path: str, node: dict, component: Any) -> None:
     if accepted is None:
         return
     for field in set(node) - accepted - _RESERVED:
-        similar = difflib.get_close_matches(field, accepted, n=1)
-        hint = (
-            f'Did you mean {similar[0]!r}?'
-            if similar
-            else f'It takes {", ".join(sorted(accepted))}.'
-        )
         raise ConfigError(
-            f'Config: {path}.{field} is unknown: {node["type"]} has no field {field!r}. {hint}'
+            f'Config: {path}.{field} is unknown: {node["type"]} has no field {field!r}. '
+            f'{hint_at_field(field, accepted)}'
         )
 
 
-def _datasets(config: Any) -> Iterator[tuple[str, dict]]:
-    """Yield the innermost data set of each data loader, with its dotted path."""
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        path, dataset = f'{loader}.dataset', (config.get(loader) or {}).get('dataset', {})
-        while 'dataset' in dataset:
-            path, dataset = f'{path}.dataset', dataset['dataset']
+def hint_at_field(field: str, accepted: set[str]) -> str:
+    """Return a sentence: the accepted field most like `field`, or all of them."""
+    similar = difflib.get_close_matches(field, accepted, n=1)
+    return (
+        f'Did you mean {similar[0]!r}?' if similar else f'It takes {", ".join(sorted(accepted))}.'
+    )
+
+
+def _check_loader(name: str, loader: Any) -> None:
+    """Check the fields of a data loader; other things than a dict are left to the runner."""
+    if not isinstance(loader, dict):
+        return
+    accepted = (accepted_fields(DataLoader) or set()) | _RUNNERS_LOADER_FIELDS
+    for field in set(loader) - accepted:
+        hint = hint_at_field(field, accepted)
+        raise ConfigError(f'Config: {name}.{field} is unknown to data loaders. {hint}')
+    for field in ('dataset', 'sampler'):
+        if field not in loader:
+            raise ConfigError(f'Config: {name} needs the field {field!r}.')
+    for field, least in (('batch_size', 1), ('num_workers', 0)):
+        value = loader.get(field, least)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigError(
+                f'Config: {name}.{field} is {value!r}; it must be a whole number of at least '
+                f'{least}.'
+            )
+    if loader.get('persistent_workers') and not loader.get('num_workers'):
+        raise ConfigError(
+            f'Config: {name}.persistent_workers is True, but num_workers is 0. Set '
+            f'{name}.persistent_workers=False too.'
+        )
+
+
+def innermost_datasets(config: Any, loaders: Sequence[str] = LOADERS) -> Iterator[tuple[str, dict]]:
+    """Yield the data sets that read files, inside any wrappers, each with its dotted path."""
+    for loader in loaders:
+        yield from _unwrapped(f'{loader}.dataset', (config.get(loader) or {}).get('dataset'))
+
+
+def _unwrapped(path: str, dataset: Any) -> Iterator[tuple[str, dict]]:
+    if not isinstance(dataset, dict):
+        return
+    if 'dataset' in dataset:
+        yield from _unwrapped(f'{path}.dataset', dataset['dataset'])
+    elif 'datasets' in dataset:
+        for index, one in enumerate(dataset['datasets']):
+            yield from _unwrapped(f'{path}.datasets[{index}]', one)
+    else:
         yield path, dataset
+
+
+def head_config(config: Any) -> dict:
+    """Return the config of the model's dense head, empty for models without one."""
+    return (config.get('model') or {}).get('bbox_head') or {}
 
 
 def _check_num_classes(config: Any, known: dict[str, Any]) -> None:
     """Compare the head's number of classes with the class names of each data set."""
-    head = config.get('model', {}).get('bbox_head', {}).get('head_module', {})
-    num_classes = head.get('num_classes')
+    num_classes = (head_config(config).get('head_module') or {}).get('num_classes')
     if num_classes is None:
         return
-    for path, dataset in _datasets(config):
+    for path, dataset in innermost_datasets(config):
         classes = (dataset.get('metainfo') or {}).get('classes')
         if classes is None:
-            component = known.get(_own_name(dataset.get('type')))
+            component = known.get(own_name(dataset.get('type')))
             classes = getattr(component, 'METAINFO', {}).get('classes')
         if isinstance(classes, str):
             raise ConfigError(
@@ -135,9 +180,8 @@ def _check_num_classes(config: Any, known: dict[str, Any]) -> None:
         if classes is not None and len(classes) != num_classes:
             raise ConfigError(
                 f'model.bbox_head.head_module.num_classes is {num_classes}, but '
-                f'{path}.metainfo.classes has '
-                f'{len(classes)}: {_few(classes)}. Set num_classes to {len(classes)}, or the '
-                'classes of the data set.'
+                f'{path}.metainfo.classes has {len(classes)}: {_few(classes)}. Set num_classes '
+                f'to {len(classes)}, or the classes of the data set.'
             )
 
 
@@ -147,36 +191,31 @@ def _few(names: Sequence[str], limit: int = 5) -> str:
 
 def _check_mask_overlap(config: Any) -> None:
     """Compare the form of the training masks in the pipeline with the one that the head expects."""
-    head = config.get('model', {}).get('bbox_head', {})
-    if _own_name(head.get('type')) != 'YOLOv5InsHead':
+    head = head_config(config)
+    if own_name(head.get('type')) != 'YOLOv5InsHead':
         return
     expected = head.get('mask_overlap', True)
     for path, step in typed_nodes(config.get('train_dataloader') or {}, 'train_dataloader'):
-        if _own_name(step['type']) == 'Polygon2Mask' and step.get('mask_overlap', True) != expected:
+        if own_name(step['type']) == 'Polygon2Mask' and step.get('mask_overlap', True) != expected:
             raise ConfigError(
                 f'{path}.mask_overlap is {step.get("mask_overlap", True)}, but '
-                'model.bbox_head.mask_overlap is '
-                f'{expected}. Give both the same value.'
+                f'model.bbox_head.mask_overlap is {expected}. Give both the same value.'
             )
 
 
 def _check_input_sizes(config: Any) -> None:
-    """Check that letterboxed images of fixed size fit the strides; other sizes show at the first
-    batch.
+    """Check that letterboxed images of fixed size fit the strides.
+
+    Other sizes show at the first batch.
     """
-    divisor = max(
-        config.get('model', {})
-        .get('bbox_head', {})
-        .get('head_module', {})
-        .get('featmap_strides', [32])
-    )
-    for path, dataset in _datasets(config):
+    divisor = max((head_config(config).get('head_module') or {}).get('featmap_strides', [32]))
+    for path, dataset in innermost_datasets(config):
         if dataset.get('batch_shapes_cfg'):
             continue
         for index, step in enumerate(dataset.get('pipeline') or ()):
             scale = step.get('scale')
             if (
-                _own_name(step.get('type')) != 'LetterResize'
+                own_name(step.get('type')) != 'LetterResize'
                 or step.get('use_mini_pad')
                 or scale is None
             ):
@@ -186,6 +225,5 @@ def _check_input_sizes(config: Any) -> None:
                 nearest = tuple(max(round(side / divisor), 1) * divisor for side in sides)
                 raise ConfigError(
                     f'{path}.pipeline[{index}].scale is {sides}, but width and height of the '
-                    'network '
-                    f'input must be multiples of {divisor}. The nearest is {nearest}.'
+                    f'network input must be multiples of {divisor}. The nearest is {nearest}.'
                 )

@@ -1,26 +1,80 @@
 """Loading configs, and putting command-line choices into them."""
 
 import difflib
+import inspect
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 
 from mmyolo_lite.compat import config_text
+from mmyolo_lite.engine.checks import head_config, innermost_datasets
 from mmyolo_lite.errors import ConfigError
 
 config_text.install()
 
 
-def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
+TRAIN_PARTS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+TEST_PARTS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
+# what mmengine's runner and this package read at the top of a config
+_READ = set(inspect.signature(Runner).parameters) - {'cfg'} | {
+    *('activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
+    *('env_cfg', 'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn'),
+    *('tta_model', 'tta_pipeline'),
+}
+# fields that configs fill from a variable of this name
+_FIELDS_OF_VARIABLES = {
+    'base_lr': 'optim_wrapper.optimizer.lr',
+    'batch_size': 'train_dataloader.batch_size',
+    'data_root': 'train_dataloader.dataset.data_root',
+    'deepen_factor': 'model.backbone.deepen_factor and model.neck.deepen_factor',
+    'epochs': 'train_cfg.max_epochs',
+    'log_interval': 'default_hooks.logger.interval',
+    'lr': 'optim_wrapper.optimizer.lr',
+    'max_epochs': 'train_cfg.max_epochs',
+    'max_keep_ckpts': 'default_hooks.checkpoint.max_keep_ckpts',
+    'metainfo': 'train_dataloader.dataset.metainfo',
+    'num_classes': 'model.bbox_head.head_module.num_classes',
+    'num_workers': 'train_dataloader.num_workers',
+    'persistent_workers': 'train_dataloader.persistent_workers',
+    'save_epoch_intervals': 'default_hooks.checkpoint.interval',
+    'test_pipeline': 'test_dataloader.dataset.pipeline',
+    'train_ann_file': 'train_dataloader.dataset.ann_file',
+    'train_batch_size_per_gpu': 'train_dataloader.batch_size',
+    'train_data_prefix': 'train_dataloader.dataset.data_prefix.img',
+    'train_num_workers': 'train_dataloader.num_workers',
+    'train_pipeline': 'train_dataloader.dataset.pipeline',
+    'val_ann_file': 'val_dataloader.dataset.ann_file and val_evaluator.ann_file',
+    'val_batch_size_per_gpu': 'val_dataloader.batch_size',
+    'val_data_prefix': 'val_dataloader.dataset.data_prefix.img',
+    'val_interval': 'train_cfg.val_interval',
+    'val_num_workers': 'val_dataloader.num_workers',
+    'weight_decay': 'optim_wrapper.optimizer.weight_decay',
+}
+_VARIABLES_OF_LAUNCHERS = {
+    'pytorch': ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'),
+}
+
+
+def load_config(
+    path: str | Path, options: dict[str, Any] | None = None, needs: Sequence[str] = ()
+) -> Config:
     """Read a config file and merge options into it.
 
     Args:
         path: a Python config; configs are code and run on loading.
-        options: dotted keys and values, as ``--cfg-options`` gives them.
+        options: dotted keys and values, as ``--cfg-options`` gives them. One that sets nothing but
+            a variable of the config, whose value is in use already, gets a warning on stderr.
+        needs: parts that must be there: :data:`TRAIN_PARTS` or :data:`TEST_PARTS`.
 
     Raises:
-        ConfigError: the file or one of its bases is missing, or does not load.
+        ConfigError: the file or one of its bases is missing, or does not load, or lacks a part.
     """
     if not Path(path).is_file():
         raise ConfigError(f'Config not found: {path}. {_similar_configs(Path(path))}')
@@ -44,7 +98,33 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
             config.merge_from_dict(options)
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ConfigError(f'--cfg-options {options} do not fit {path}: {error}') from error
+        if 'runner_type' not in config:  # another runner may read anything
+            for sentence in _ineffective_options(options):
+                print(f'warning: {sentence}', file=sys.stderr)
+    lacking = [part for part in needs if not config.get(part)]
+    if lacking:
+        raise ConfigError(
+            f'Config {path} has no {", ".join(lacking)}. Is it empty, or a base for others? '
+            "Start from one of configs/yolov5 with _base_ = '...'."
+        )
     return config
+
+
+def _ineffective_options(options: dict[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each option whose first part nothing reads after loading."""
+    for key, value in options.items():
+        top, _, rest = key.partition('.')
+        if top in _READ:
+            continue
+        field = _FIELDS_OF_VARIABLES.get(top)
+        similar = difflib.get_close_matches(top, _READ, n=1, cutoff=0.8)
+        if field is None and similar:
+            field = f'{similar[0]}.{rest}' if rest else similar[0]
+        remedy = f'Set {field} instead.' if field else 'Set the field that the value is for.'
+        yield (
+            f'--cfg-options {key}={value} has no effect: the config has used its variable '
+            f'{top!r} before options are merged, and nothing else reads it. {remedy}'
+        )
 
 
 def _similar_configs(path: Path) -> str:
@@ -60,19 +140,43 @@ def _similar_configs(path: Path) -> str:
 
 
 def set_work_dir(config: Config, work_dir: str | None, config_path: str) -> None:
-    """Choose the work dir: the argument, else the config's, else ``work_dirs/<config name>``."""
+    """Choose and make the work dir: the argument, the config's, or ``work_dirs/<config name>``.
+
+    Raises:
+        ConfigError: it cannot be made or written to.
+    """
     if work_dir is not None:
         config.work_dir = work_dir
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs') / Path(config_path).stem)
+    try:
+        Path(config.work_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f'The work dir {config.work_dir} cannot be made: {error.strerror}. Choose another with '
+            '--work-dir.'
+        ) from error
+    if not os.access(config.work_dir, os.W_OK):
+        raise ConfigError(
+            f'The work dir {config.work_dir} is not writable. Choose another with --work-dir.'
+        )
 
 
 def set_launcher(config: Config, launcher: str, local_rank: int = 0) -> None:
-    """Choose how processes were started; on a CPU take gloo and a wrapper without device ids."""
-    import os
+    """Choose how processes were started; on a CPU take gloo and a wrapper without device ids.
 
+    Raises:
+        ConfigError: the environment lacks what that launcher sets.
+    """
     import torch
 
+    lacking = [name for name in _VARIABLES_OF_LAUNCHERS.get(launcher, ()) if name not in os.environ]
+    if lacking:
+        raise ConfigError(
+            f'--launcher {launcher} needs the environment variables {", ".join(lacking)}, which '
+            'the program that starts the processes sets. Start with tools/dist_train.sh CONFIG '
+            'GPUS (it runs torchrun), or leave --launcher out.'
+        )
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     config.launcher = launcher
     if launcher != 'none' and not torch.cuda.is_available():
@@ -103,9 +207,7 @@ def enable_amp(config: Config) -> None:
 
 
 def set_resume(config: Config, resume: str | None) -> None:
-    """Continue a run: ``'auto'`` takes the newest checkpoint of the work dir, a path takes that
-    file.
-    """
+    """Continue a run: from a path, or with ``'auto'`` from the work dir's newest checkpoint."""
     if resume == 'auto':
         config.resume = True
         config.load_from = None
@@ -115,8 +217,7 @@ def set_resume(config: Config, resume: str | None) -> None:
 
 
 def enable_drawing(config: Config, show_dir: str | None, show: bool, wait_time: float) -> None:
-    """Have test draw ground truth beside prediction; instance-segmentation configs draw true masks
-    too.
+    """Have test draw ground truth beside prediction, with true masks if the model predicts any.
 
     Raises:
         ConfigError: the config has no visualization hook.
@@ -131,15 +232,16 @@ def enable_drawing(config: Config, show_dir: str | None, show: bool, wait_time: 
     if show_dir is not None:
         hook.test_out_dir = show_dir
     if has_masks(config):
-        for step in config.test_dataloader.dataset.pipeline:
-            if step['type'].split('.')[-1] == 'LoadAnnotations':
-                step['with_mask'] = True
+        for _, dataset in innermost_datasets(config, ['test_dataloader']):
+            for step in dataset.get('pipeline') or ():
+                kind = step.get('type')
+                name = kind if isinstance(kind, str) else getattr(kind, '__name__', '')
+                if name.rpartition('.')[2] == 'LoadAnnotations':
+                    step['with_mask'] = True
 
 
 def set_results(config: Config, json_prefix: str | None, out: str | None) -> None:
-    """Have test write COCO results to files with this prefix, and all predictions to the pickle
-    file `out`.
-    """
+    """Have test write COCO results to files with this prefix, and predictions to a pickle file."""
     metrics = (
         config.test_evaluator
         if isinstance(config.test_evaluator, list)
@@ -154,7 +256,7 @@ def set_results(config: Config, json_prefix: str | None, out: str | None) -> Non
 
 def has_masks(config: Config) -> bool:
     """Say whether the model predicts masks."""
-    return 'mask_channels' in config.model.bbox_head.get('head_module', {})
+    return 'mask_channels' in (head_config(config).get('head_module') or {})
 
 
 def enable_tta(config: Config) -> None:
@@ -172,9 +274,6 @@ def enable_tta(config: Config) -> None:
         raise ConfigError(
             '--tta serves boxes only, and this model predicts masks. Test without --tta.'
         )
-    dataset = config.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    dataset.pipeline = config.tta_pipeline
-    dataset.batch_shapes_cfg = None
+    for _, dataset in innermost_datasets(config, ['test_dataloader']):
+        dataset.update(pipeline=config.tta_pipeline, batch_shapes_cfg=None)
     config.model = ConfigDict(**config.tta_model, module=config.model)

@@ -1,20 +1,21 @@
 """Building a runner from a config, and running it."""
 
+import logging
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmyolo_lite.engine.build_errors import config_errors
-from mmyolo_lite.engine.checks import check_config
+from mmyolo_lite.engine.checks import LOADERS, check_config
 from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
 from mmyolo_lite.engine.hooks.sync_buffers import SyncModelBuffersHook
 from mmyolo_lite.errors import ConfigError
-
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def build_runner(config: Config) -> Runner:
@@ -35,7 +36,7 @@ def build_runner(config: Config) -> Runner:
 
 
 def _join_processes(launcher: str) -> None:
-    """Connect the processes of a training on CPUs; mmengine's own way asks CUDA for a device first.
+    """Connect the processes of a training on CPUs; mmengine's own way asks CUDA for a device.
 
     Raises:
         ConfigError: a launcher that needs GPUs.
@@ -58,6 +59,14 @@ def train(config: Config) -> Any:
     runner = build_runner(config)
     runner.register_hook(CheckpointFitHook(strict=False))
     runner.register_hook(SyncModelBuffersHook())
+    # mmengine finds the newest checkpoint by this file, and says nothing without it
+    newest = Path(runner.work_dir, 'last_checkpoint')
+    if config.get('resume') and not config.get('load_from') and not newest.is_file():
+        print_log(
+            f'no checkpoint in {runner.work_dir}: training starts from the beginning',
+            'current',
+            logging.WARNING,
+        )
     with config_errors(config):
         return runner.train()
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mmyolo_lite.datasets import YOLOv5CocoDataset
+from mmyolo_lite.datasets.coco import complete_palette
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.registry import DATASETS
 
@@ -49,7 +50,8 @@ def build(tmp_path):
         (tmp_path / 'ann.json').write_text(text)
         if write and isinstance(coco, dict):
             for image in coco.get('images', ()):
-                cv2.imwrite(str(tmp_path / image['file_name']), np.zeros((40, 50, 3), np.uint8))
+                path = tmp_path / f'{image["file_name"]}'
+                cv2.imwrite(str(path.with_suffix('.png')), np.zeros((40, 50, 3), np.uint8))
         kwargs = dict(ann_file='ann.json', data_prefix=dict(img=''), pipeline=LOAD) | kwargs
         return YOLOv5CocoDataset(data_root=str(tmp_path), metainfo=dict(classes=classes), **kwargs)
 
@@ -186,6 +188,34 @@ def lacking(key, name):
         (changed('annotations', 0, image_id=99), 'annotation with id 1 .*99'),
         (changed('annotations', 0, bbox=[1, 2, 3]), 'annotation with id 1 .*four'),
         (changed('annotations', 0, bbox=[1, 2, 3, float('nan')]), 'annotation with id 1 .*four'),
+        (changed('annotations', 0, bbox='1234'), 'annotation with id 1 .*four'),
+        (changed('annotations', 0, bbox=[1, 2, 3, '4']), 'annotation with id 1 .*four'),
+        (changed('annotations', 0, bbox=[1, 2, 3, [4]]), 'annotation with id 1 .*four'),
+        (changed('annotations', 0, area=None), 'annotation with id 1 has area=None'),
+        (changed('annotations', 0, area=float('nan')), 'annotation with id 1 has area=nan'),
+        (changed('annotations', 0, area='9'), "annotation with id 1 has area='9'"),
+        (changed('annotations', 0, iscrowd=None), 'annotation with id 1 has iscrowd=None'),
+        (changed('annotations', 0, segmentation=[1, 2, 3, 4, 5, 6]), r'id 1 .*flat.*\[\[x1, y1'),
+        (changed('annotations', 0, segmentation='poly'), "id 1 has segmentation='poly'"),
+        (changed('annotations', 0, segmentation=['poly']), 'id 1 has segmentation=.*rings'),
+        (changed('annotations', 0, segmentation=[[1, 2, 3, 4, 5, '6']]), 'id 1 has segmentation='),
+        (changed('annotations', 0, segmentation=[[[1, 2], [3, 4]]]), 'id 1 has segmentation='),
+        (changed('annotations', 0, segmentation=7), 'id 1 has segmentation=7'),
+        (changed('annotations', 0, segmentation={}), 'id 1 .*size=None'),
+        (
+            changed('annotations', 0, segmentation=dict(size=[40, 50])),
+            'id 1 has segmentation=.*"counts"',
+        ),
+        (
+            changed('annotations', 0, segmentation=dict(size=[50, 40], counts='x')),
+            r'id 1 .*\[50, 40\].*\[40, 50\]',
+        ),
+        (
+            changed('annotations', 0, segmentation=dict(size=[40, 50], counts=[5, 5])),
+            'id 1 .*add up to 2000',
+        ),
+        (changed('images', 0, file_name=3), 'id 1 has file_name=3'),
+        (changed('images', 0, width=float('inf')), 'width=inf'),
     ],
 )
 def test_a_damaged_annotation_file_is_named_with_the_place(build, coco, words):
@@ -227,6 +257,72 @@ def test_a_test_set_may_have_no_annotations_but_a_training_set_may_not(build):
 def test_harmful_annotations_give_one_warning(build, log, values, words):
     build(changed('annotations', 0, **values))
     assert len(log) == 1 and words in log[0]
+
+
+def test_marks_of_crowds_are_needed_where_results_are_evaluated(build, log):
+    coco = content()
+    del coco['annotations'][1]['iscrowd']
+    build(coco)
+    assert len(log) == 1 and '1 annotations lack "iscrowd"' in log[0]
+    with pytest.raises(DataError, match='ann.json: 1 annotations lack "iscrowd".*the id 2.*to 0'):
+        build(coco, test_mode=True)
+
+
+@pytest.mark.parametrize('with_mask', [False, True])
+def test_objects_without_polygons_are_counted_where_masks_are_loaded(build, log, with_mask):
+    load = [*LOAD, dict(type='mmyolo_lite.LoadAnnotations', with_bbox=True, with_mask=with_mask)]
+    coco = content()
+    coco['annotations'][0]['segmentation'] = []
+    coco['annotations'][1]['segmentation'] = [[1, 2, 3, 4]]
+    build(coco, pipeline=load)
+    assert [line for line in log if '2 of 3 objects have no polygon' in line] == log
+    assert len(log) == with_mask
+    del coco['annotations'][2]['segmentation']
+    if with_mask:
+        with pytest.raises(DataError, match='3 objects, none with a polygon.*with_mask=True'):
+            build(coco, pipeline=load)
+    else:
+        build(coco, pipeline=load)
+
+
+def test_run_length_masks_count_as_masks(build, log):
+    load = [
+        dict(type='Compose', transforms=[dict(type='mmyolo_lite.LoadAnnotations', with_mask=True)])
+    ]
+    full, empty = ([dict(size=[40, 50], counts=c)] for c in ([0, 2000], [2000]))
+    coco = content(1)
+    coco['annotations'][0]['segmentation'] = full[0]
+    build(coco, pipeline=load)
+    coco['annotations'][0]['segmentation'] = empty[0]
+    with pytest.raises(DataError, match='1 objects, none with a polygon'):
+        build(coco, pipeline=load)
+
+
+@pytest.mark.parametrize(
+    ('palette', 'start'),
+    [
+        (None, []),
+        ([(1, 2, 3)], [(1, 2, 3)]),
+        (((1, 2, 3), [4, 5, 6], (7, 8, 9)), [(1, 2, 3), (4, 5, 6), (7, 8, 9)]),
+        ((1, 2, 3), [(1, 2, 3)] * 4),
+    ],
+)
+def test_each_class_gets_a_colour(palette, start):
+    filled = complete_palette(palette, 4)
+    assert len(filled) == 4 and filled[: len(start)] == start
+    assert len(set(filled[len(start) :])) == 4 - len(start), 'filled colours differ'
+    assert complete_palette(palette, 4) == filled
+    assert all(isinstance(value, int) for colour in filled for value in colour)
+
+
+def test_the_dataset_completes_its_palette(build):
+    dataset = build(classes=('cat', 'dog'))
+    assert len(dataset.metainfo['palette']) >= 2
+    names = tuple(f'class {i}' for i in range(90))
+    dataset = build(content(categories=names), classes=names)
+    assert len(dataset.metainfo['palette']) == 90, 'the names of COCO have 80'
+    with pytest.raises(ConfigError, match=r"metainfo\['palette'\].*got \[1\]"):
+        complete_palette([1], 2)
 
 
 def test_an_unreadable_image_is_replaced_and_named_once(build, tmp_path, log):

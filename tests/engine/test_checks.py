@@ -120,6 +120,44 @@ def test_input_sizes_that_do_not_fit(config: Config) -> None:
     refused(config, r'scale is \(650, 640\).* multiples of 32.* \(640, 640\)')
 
 
+@pytest.mark.parametrize(
+    ('loader', 'fields', 'words'),
+    [
+        ('train', {'batchsize': 4}, r"train_dataloader\.batchsize .*Did you mean 'batch_size'"),
+        ('val', {'num_worker': 4}, r"val_dataloader\.num_worker .*Did you mean 'num_workers'"),
+        ('train', {'xyz': 4}, 'xyz is unknown.* It takes .*batch_size'),
+        ('train', {'batch_size': 0}, r'train_dataloader\.batch_size is 0; .* at least 1'),
+        ('train', {'batch_size': 2.0}, r'batch_size is 2\.0; .*whole number'),
+        ('test', {'batch_size': '2'}, r"test_dataloader\.batch_size is '2'"),
+        ('train', {'batch_size': True}, 'batch_size is True'),
+        ('train', {'num_workers': -1}, 'num_workers is -1; .* at least 0'),
+        ('train', {'num_workers': None}, 'num_workers is None'),
+        ('train', {'num_workers': 0}, r'persistent_workers is True, but num_workers is 0\. Set'),
+    ],
+)
+def test_fields_of_data_loaders(config: Config, loader: str, fields: dict, words: str) -> None:
+    config[f'{loader}_dataloader'].update(fields)
+    refused(config, words)
+
+
+@pytest.mark.parametrize('field', ['dataset', 'sampler'])
+def test_data_loaders_without_a_needed_field(config: Config, field: str) -> None:
+    del config.train_dataloader[field]
+    refused(config, f"train_dataloader needs the field '{field}'")
+
+
+def test_fields_of_the_runner_in_data_loaders(config: Config) -> None:
+    config.train_dataloader.update(num_batch_per_epoch=3, prefetch_factor=2, drop_last=True)
+    check_config(config)
+
+
+def test_numbers_of_classes_inside_joined_data_sets(config: Config) -> None:
+    inner = config.train_dataloader.dataset
+    other = ConfigDict({**inner, 'metainfo': {'classes': ('a', 'b', 'c')}})
+    config.train_dataloader.dataset = ConfigDict(type='ConcatDataset', datasets=[inner, other])
+    refused(config, r'train_dataloader\.dataset\.datasets\[1\]\.metainfo\.classes has 3')
+
+
 def test_configs_without_a_part_are_checked_as_far_as_they_go() -> None:
     check_config(Config({}))
     check_config(Config({'model': {'type': 'YOLODetector'}, 'train_dataloader': None}))

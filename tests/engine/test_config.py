@@ -79,15 +79,60 @@ def test_options_that_do_not_fit_are_named(options: dict) -> None:
         load_config(DETECTION, options)
 
 
-def test_where_logs_go() -> None:
+@pytest.mark.parametrize(
+    ('option', 'words'),
+    [
+        ('max_epochs', 'Set train_cfg.max_epochs instead'),
+        ('data_root', 'Set train_dataloader.dataset.data_root instead'),
+        ('train_batch_size_per_gpu', 'Set train_dataloader.batch_size instead'),
+        ('train_cgf.max_epochs', 'Set train_cfg.max_epochs instead'),
+        ('affine_scale', 'Set the field that the value is for'),
+    ],
+)
+def test_options_without_effect_are_named(
+    option: str, words: str, capsys: pytest.CaptureFixture
+) -> None:
+    load_config(DETECTION, {option: 1})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f'warning: --cfg-options {option}=1 has no effect') and words in line
+
+
+def test_options_with_effect_pass_in_silence(capsys: pytest.CaptureFixture) -> None:
+    options = {'train_cfg.max_epochs': 7, 'load_from': 'x.pth', 'randomness.seed': 1, 'sync_bn': 1}
+    load_config(DETECTION, options)
+    assert capsys.readouterr().err == ''
+
+
+@pytest.mark.parametrize('text', ['', 'model = None\nmax_epochs = 3\n'])
+def test_configs_without_the_needed_parts_are_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / 'half.py'
+    path.write_text(text)
+    load_config(path)
+    with pytest.raises(ConfigError, match=r'half.py has no model, train_dataloader, .*_base_'):
+        load_config(path, needs=module.TRAIN_PARTS)
+    with pytest.raises(ConfigError, match='has no model, test_dataloader, test_cfg, test_eval'):
+        load_config(path, needs=module.TEST_PARTS)
+    load_config(DETECTION, needs={*module.TRAIN_PARTS, *module.TEST_PARTS})
+
+
+def test_a_work_dir_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / 'file').touch()
+    for path in (tmp_path / 'file', tmp_path / 'file/below'):
+        with pytest.raises(ConfigError, match=f'work dir {path} cannot be made.*--work-dir'):
+            module.set_work_dir(Config({}), str(path), 'some_config.py')
+
+
+def test_where_logs_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     config = Config({})
     module.set_work_dir(config, None, 'configs/a/some_config.py')
     assert Path(config.work_dir) == Path('work_dirs/some_config')
     config = Config({'work_dir': 'own'})
     module.set_work_dir(config, None, 'some_config.py')
     assert config.work_dir == 'own'
-    module.set_work_dir(config, 'given', 'some_config.py')
-    assert config.work_dir == 'given'
+    module.set_work_dir(config, 'given/deep', 'some_config.py')
+    assert config.work_dir == 'given/deep'
+    assert (tmp_path / 'given/deep').is_dir()
 
 
 @pytest.mark.parametrize(
@@ -145,12 +190,25 @@ def test_augmented_views_are_refused_for_masks_and_without_settings() -> None:
 @pytest.mark.parametrize('launcher', ['none', 'pytorch'])
 def test_launchers_on_a_cpu(launcher: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
-    monkeypatch.setenv('LOCAL_RANK', '0')
+    for name in ('LOCAL_RANK', 'RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.setenv(name, '0')
     config = load_config(DETECTION)
     module.set_launcher(config, launcher)
     assert config.launcher == launcher
     assert (config.env_cfg.dist_cfg.backend == 'gloo') == (launcher != 'none')
     assert ('model_wrapper_cfg' in config) == (launcher != 'none')
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'name'),
+    [('pytorch', 'WORLD_SIZE'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_RANK')],
+)
+def test_launchers_without_their_environment_are_refused(
+    launcher: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match=rf'--launcher {launcher} .*{name}.*dist_train\.sh'):
+        module.set_launcher(Config({}), launcher)
 
 
 def test_the_rank_of_a_launcher_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +233,21 @@ def test_drawing(path: Path, with_mask: bool) -> None:
         s for s in config.test_dataloader.dataset.pipeline if s.type.endswith('LoadAnnotations')
     ]
     assert [bool(step.get('with_mask')) for step in steps] == [with_mask]
+
+
+def test_drawing_reaches_a_wrapped_data_set() -> None:
+    config = load_config(SEGMENTATION)
+    inner = config.test_dataloader.dataset
+    config.test_dataloader.dataset = dict(type='RepeatDataset', times=1, dataset=inner)
+    module.enable_drawing(config, None, show=False, wait_time=1)
+    pipeline = config.test_dataloader.dataset.dataset.pipeline
+    (step,) = [step for step in pipeline if step.type.endswith('LoadAnnotations')]
+    assert step.with_mask
+
+
+@pytest.mark.parametrize('model', [{'type': 'Other'}, {'bbox_head': None}])
+def test_models_without_our_head_predict_no_masks(model: dict) -> None:
+    assert not module.has_masks(Config({'model': model}))
 
 
 def test_drawing_needs_its_hook() -> None:

@@ -1,7 +1,6 @@
-"""Mistakes of a user end in one line that says what, where and what to do, before training where
-possible.
-"""
+"""Mistakes of a user end in one line: what, where and what to do; if possible before training."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -19,9 +18,7 @@ def own_data(data, tmp_path):
 
 
 def assert_one_line(done, *parts):
-    """Require that a command line ended in one line of error with all these parts, before any
-    iteration.
-    """
+    """Require that a command line ended in one error with these parts, before any iteration."""
     assert done.code == 1, done.out[-1500:] + done.err[-1500:]
     assert 'Traceback' not in done.out + done.err, done.err[-3000:]
     errors = [line for line in done.err.splitlines() if line.startswith('error: ')]
@@ -113,6 +110,7 @@ def test_nothing_left_after_filtering(tools, data, tmp_path):
             'model.bbox_head.prior_match_thresh=4.0',
             ('model.bbox_head.prior_match_thresh is unknown', "Did you mean 'prior_match_thr'?"),
         ),
+        ('train_dataloader.batchsize=2', ("Did you mean 'batch_size'?",)),
         (
             'train_dataloader.sampler.shufle=True',
             (
@@ -183,6 +181,36 @@ def test_training_size(tools, data, tmp_path):
 def test_masks_missing_in_the_pipeline(tools, data, tmp_path):
     done = train(tools, tmp_path, data, extra="del train_dataloader['dataset']['pipeline'][7]\n")
     assert_one_line(done, 'Polygon2Mask')
+
+
+def test_nothing_to_train_masks_on(tools, own_data, tmp_path):
+    path = own_data / 'train.json'
+    content = json.loads(path.read_text())
+    for annotation in content['annotations']:
+        annotation['segmentation'] = []
+    path.write_text(json.dumps(content))
+    assert_one_line(train(tools, tmp_path, own_data), 'train.json', 'none with a polygon')
+
+
+def test_work_dir_and_launcher_and_empty_config(tools, data, tmp_path):
+    (tmp_path / 'file').touch()
+    done = train(tools, tmp_path, data, '--work-dir', tmp_path / 'file')
+    assert_one_line(done, f'The work dir {tmp_path / "file"} cannot be made')
+    assert_one_line(train(tools, tmp_path, data, '--launcher', 'slurm'), 'SLURM_PROCID')
+    (tmp_path / 'empty.py').touch()
+    for name, part in (('train.py', 'train_dataloader'), ('test.py', 'test_evaluator')):
+        rest = ['no.pth'] if name == 'test.py' else []
+        done = tools.run(tmp_path, f'tools/{name}', tmp_path / 'empty.py', *rest)
+        assert_one_line(done, 'empty.py has no model', part)
+
+
+def test_what_is_no_error_but_a_surprise_is_said(tools, data, tmp_path):
+    options = ('--cfg-options', 'max_epochs=9', 'train_cfg.max_epochs=1')
+    done = train(tools, tmp_path, data, '--resume', *options).check()
+    assert 'warning: --cfg-options max_epochs=9 has no effect' in done.err
+    lines = (done.out + done.err).splitlines()
+    (line,) = [line for line in lines if 'training starts from the beginning' in line]
+    assert f'no checkpoint in {tmp_path / "work_dirs/wrong"}' in line
 
 
 # ---- images
