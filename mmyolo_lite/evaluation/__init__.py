@@ -1,0 +1,1 @@
+"""Metrics of this project; COCO scores come from mmdet."""

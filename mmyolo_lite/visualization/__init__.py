@@ -1,0 +1,1 @@
+"""Drawing of this project; pictures of predictions come from mmdet."""

@@ -1,0 +1,1 @@
+"""Other annotation formats to COCO; each a function under a thin tool."""

@@ -1,0 +1,1 @@
+"""Heads: prediction layers, losses, detections."""

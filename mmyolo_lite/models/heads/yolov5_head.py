@@ -23,6 +23,14 @@ COCO_ANCHORS = [
     [(116, 90), (156, 198), (373, 326)],
 ]
 BCE = {'type': 'mmdet.CrossEntropyLoss', 'use_sigmoid': True, 'reduction': 'mean'}
+CIOU = {
+    'type': 'IoULoss',
+    'iou_mode': 'ciou',
+    'bbox_format': 'xywh',
+    'reduction': 'mean',
+    'loss_weight': 0.05,
+    'return_iou': True,
+}
 
 
 @MODELS.register_module()
@@ -82,17 +90,7 @@ class YOLOv5Head(BaseModule, LossMixin, PredictMixin):
         self.bbox_coder = TASK_UTILS.build(bbox_coder or {'type': 'YOLOv5BBoxCoder'})
         self.loss_cls = MODELS.build(loss_cls or {**BCE, 'loss_weight': 0.5})
         self.loss_obj = MODELS.build(loss_obj or {**BCE, 'loss_weight': 1.0})
-        self.loss_bbox = MODELS.build(
-            loss_bbox
-            or {
-                'type': 'IoULoss',
-                'iou_mode': 'ciou',
-                'bbox_format': 'xywh',
-                'reduction': 'mean',
-                'loss_weight': 0.05,
-                'return_iou': True,
-            }
-        )
+        self.loss_bbox = MODELS.build(loss_bbox or CIOU)
         self.prior_match_thr = prior_match_thr
         self.near_neighbor_thr = near_neighbor_thr
         self.ignore_iof_thr = ignore_iof_thr
