@@ -138,6 +138,8 @@ def _defect(annotation: dict, sizes: dict) -> str | None:
         return f'has area={annotation["area"]!r}; it must be a finite number, in square pixels'
     if annotation.get('iscrowd', 0) not in (0, 1):
         return f'has iscrowd={annotation["iscrowd"]!r}; it must be 0 or 1'
+    if annotation.get('iscrowd') and isinstance(annotation.get('segmentation'), dict):
+        return None  # no image of this is ever drawn, and files are careless about it
     return _defect_of_mask(annotation.get('segmentation'), sizes[image])
 
 
