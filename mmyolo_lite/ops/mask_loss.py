@@ -10,6 +10,7 @@ once, in chunks of positives: few calls, full maps.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -51,14 +52,22 @@ def mask_references(image_of_target: Tensor, overlap: bool) -> Tensor:
     return rows - first_row + 1
 
 
+class TargetMasks(NamedTuple):
+    """What the positives' masks should be.
+
+    `masks` are (B, Hm, Wm) index maps if `overlap`, else (N, Hm, Wm) of 0 and 1; `targets` (N, 6)
+    rows ``[image, class, cx, cy, w, h]`` in units of the input; `target_index` (P,) int64 the row
+    of `targets` of each positive.
+    """
+
+    masks: Tensor
+    targets: Tensor
+    target_index: Tensor
+    overlap: bool
+
+
 def mask_loss_per_positive(
-    coefficients: Tensor,
-    prototypes: Tensor,
-    masks: Tensor,
-    targets: Tensor,
-    target_index: Tensor,
-    overlap: bool,
-    pixel_loss: PixelLoss,
+    coefficients: Tensor, prototypes: Tensor, wanted: TargetMasks, pixel_loss: PixelLoss
 ) -> Tensor:
     """Return the mean over the map of the loss inside each positive's box, over the box's relative
     area.
@@ -66,21 +75,16 @@ def mask_loss_per_positive(
     Args:
         coefficients: (P, K) raw.
         prototypes: (B, K, Hm, Wm).
-        masks: (B, Hm, Wm) index maps if `overlap`, else (N, Hm, Wm) of 0 and 1.
-        targets: (N, 6) rows ``[image, class, cx, cy, w, h]`` in units of the input.
-        target_index: (P,) row of `targets` of each positive.
-        overlap: the form of `masks`.
+        wanted: the masks to learn.
         pixel_loss: (logits, targets 0/1) -> loss per pixel, same shape.
 
     Returns:
         (P,) float32.
     """
     strategy = _inside_boxes if coefficients.device.type == 'cpu' else _dense
-    values = strategy(
-        coefficients.float(), prototypes.float(), masks, targets, target_index, overlap, pixel_loss
-    )
+    sums = strategy(coefficients.float(), prototypes.float(), wanted, pixel_loss)
     map_area = prototypes.shape[-2] * prototypes.shape[-1]
-    return values / map_area / targets[target_index, 4:].prod(dim=1)
+    return sums / map_area / wanted.targets[wanted.target_index, 4:].prod(dim=1)
 
 
 def _boxes_on_map(targets: Tensor, map_hw: tuple[int, int]) -> Tensor:
@@ -90,15 +94,10 @@ def _boxes_on_map(targets: Tensor, map_hw: tuple[int, int]) -> Tensor:
 
 
 def _inside_boxes(
-    coefficients: Tensor,
-    prototypes: Tensor,
-    masks: Tensor,
-    targets: Tensor,
-    target_index: Tensor,
-    overlap: bool,
-    pixel_loss: PixelLoss,
+    coefficients: Tensor, prototypes: Tensor, wanted: TargetMasks, pixel_loss: PixelLoss
 ) -> Tensor:
     """Sum the loss over each positive's window, object by object."""
+    masks, targets, target_index, overlap = wanted
     height, width = prototypes.shape[-2:]
     reference = mask_references(targets[:, 0].long(), overlap)
     # column j is inside if x1 <= j < x2, so the window is [ceil x1, ceil x2)
@@ -127,15 +126,10 @@ def _inside_boxes(
 
 
 def _dense(
-    coefficients: Tensor,
-    prototypes: Tensor,
-    masks: Tensor,
-    targets: Tensor,
-    target_index: Tensor,
-    overlap: bool,
-    pixel_loss: PixelLoss,
+    coefficients: Tensor, prototypes: Tensor, wanted: TargetMasks, pixel_loss: PixelLoss
 ) -> Tensor:
     """Sum the loss over each positive's window, all images at once, in chunks of positives."""
+    masks, targets, target_index, overlap = wanted
     batch, _, height, width = prototypes.shape
     reference = mask_references(targets[:, 0].long(), overlap)
     boxes = _boxes_on_map(targets, (height, width))

@@ -10,7 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmyolo_lite.ops import mask_loss
-from mmyolo_lite.ops.mask_loss import mask_loss_per_positive, mask_references, resize_target_masks
+from mmyolo_lite.ops.mask_loss import (
+    TargetMasks,
+    mask_loss_per_positive,
+    mask_references,
+    resize_target_masks,
+)
 
 IMAGES, CHANNELS, HEIGHT, WIDTH = 3, 4, 20, 24
 # cxcywh, units of the input; image 1 has no object, two boxes reach beyond the border, one is a
@@ -83,8 +88,14 @@ def plain(
     return torch.stack(values)
 
 
+def call(
+    strategy: Any, *, coefficients: Tensor, prototypes: Tensor, pixel_loss: Any, **wanted: Any
+) -> Tensor:
+    return strategy(coefficients, prototypes, TargetMasks(**wanted), pixel_loss)
+
+
 def values_and_gradients(strategy: Any, arguments: dict[str, Any]) -> list[Tensor]:
-    values = strategy(**arguments)
+    values = plain(**arguments) if strategy is plain else call(strategy, **arguments)
     weights = torch.linspace(1, 2, len(values))
     return [
         values,
@@ -132,7 +143,7 @@ def test_dense_stays_under_its_bound(chunk_pixels: int, monkeypatch: pytest.Monk
         sizes.append(logits.numel())
         return pixel_loss(logits, truth)
 
-    mask_loss._dense(**{**scene(True), 'pixel_loss': measured})
+    call(mask_loss._dense, **{**scene(True), 'pixel_loss': measured})
     assert max(sizes) <= max(chunk_pixels, IMAGES * HEIGHT * WIDTH)
     assert len(sizes) > 1
 
@@ -140,7 +151,7 @@ def test_dense_stays_under_its_bound(chunk_pixels: int, monkeypatch: pytest.Monk
 @pytest.mark.parametrize('strategy', [mask_loss._inside_boxes, mask_loss._dense])
 def test_no_positives(strategy: Any) -> None:
     arguments = scene(True, positives=0)
-    values = strategy(**arguments)
+    values = call(strategy, **arguments)
     assert values.shape == (0,)
 
 
@@ -153,7 +164,7 @@ def test_more_objects_than_bytes_can_number(strategy: Any) -> None:
     arguments['masks'] = torch.zeros((IMAGES, HEIGHT, WIDTH), dtype=torch.int32)
     arguments['masks'][0, 5:9, 5:9] = objects
     arguments['pixel_loss'] = lambda logits, truth: truth
-    assert strategy(**arguments).tolist() == [0] * (objects - 1) + [16]
+    assert call(strategy, **arguments).tolist() == [0] * (objects - 1) + [16]
 
 
 def test_where_masks_are_found() -> None:
@@ -200,10 +211,7 @@ def test_memory_kept_for_the_backward_pass_follows_the_chunk_size(
             mask_loss._dense(
                 coefficients,
                 prototypes,
-                masks,
-                targets,
-                index,
-                True,
+                TargetMasks(masks, targets, index, True),
                 lambda logits, truth: torch.nn.functional.binary_cross_entropy_with_logits(
                     logits, truth, reduction='none'
                 ),

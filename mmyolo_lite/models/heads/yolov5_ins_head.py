@@ -18,7 +18,11 @@ from mmyolo_lite.models.heads.results import input_size, measured_letterbox, sup
 from mmyolo_lite.models.heads.yolov5_head import YOLOv5Head
 from mmyolo_lite.ops.assign import Positives
 from mmyolo_lite.ops.boxes import clip_boxes
-from mmyolo_lite.ops.mask_loss import mask_loss_per_positive, resize_target_masks
+from mmyolo_lite.ops.mask_loss import (
+    TargetMasks,
+    mask_loss_per_positive,
+    resize_target_masks,
+)
 from mmyolo_lite.ops.masks import paste_masks
 from mmyolo_lite.registry import MODELS
 
@@ -82,15 +86,9 @@ class YOLOv5InsHead(YOLOv5Head):
                 for found, level_map in zip(positives, maps[3], strict=True)
             ]
         )
-        values = mask_loss_per_positive(
-            coefficients,
-            prototypes,
-            masks,
-            targets,
-            torch.cat([found.target for found in positives]),
-            self.mask_overlap,
-            self.loss_mask,
-        )
+        target_index = torch.cat([found.target for found in positives])
+        wanted = TargetMasks(masks, targets, target_index, self.mask_overlap)
+        values = mask_loss_per_positive(coefficients, prototypes, wanted, self.loss_mask)
         # one slot for each (level, image)
         slot = torch.cat(
             [level * num_images + found.image for level, found in enumerate(positives)]
