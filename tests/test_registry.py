@@ -85,6 +85,7 @@ import warnings
 warnings.simplefilter('error')
 warnings.filterwarnings('ignore', '.*torch.jit.*|.*pkg_resources.*')
 warnings.filterwarnings('ignore', category=ImportWarning)
+warnings.filterwarnings('ignore', category=DeprecationWarning, module='mm')
 import mmyolo_lite
 from mmengine.registry import DefaultScope, MODELS, TASK_UTILS
 for scope in ('mmyolo', 'mmyolo_lite'):
