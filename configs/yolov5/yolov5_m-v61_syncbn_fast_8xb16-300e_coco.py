@@ -29,14 +29,7 @@ pre_transform = _base_.pre_transform
 
 mosaic_affine_pipeline = [
     dict(type='Mosaic', img_scale=img_scale, pad_val=114.0, pre_transform=pre_transform),
-    dict(
-        type='YOLOv5RandomAffine',
-        max_rotate_degree=0.0,
-        max_shear_degree=0.0,
-        scaling_ratio_range=(1 - affine_scale, 1 + affine_scale),
-        border=(-img_scale[0] // 2, -img_scale[1] // 2),
-        border_val=(114, 114, 114),
-    ),
+    dict(_base_.affine_transform, scaling_ratio_range=(1 - affine_scale, 1 + affine_scale)),
 ]
 
 train_pipeline = [

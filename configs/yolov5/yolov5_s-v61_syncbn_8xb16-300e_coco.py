@@ -143,18 +143,17 @@ pre_transform = [
     dict(type='LoadAnnotations', with_bbox=True),
 ]
 
-train_pipeline = [
-    *pre_transform,
-    dict(type='Mosaic', img_scale=img_scale, pad_val=114.0, pre_transform=pre_transform),
-    dict(
-        type='YOLOv5RandomAffine',
-        max_rotate_degree=0.0,
-        max_shear_degree=0.0,
-        scaling_ratio_range=(1 - affine_scale, 1 + affine_scale),
-        # the mosaic is twice as large as the image: cut its middle
-        border=(-img_scale[0] // 2, -img_scale[1] // 2),
-        border_val=(114, 114, 114),
-    ),
+affine_transform = dict(
+    type='YOLOv5RandomAffine',
+    max_rotate_degree=0.0,
+    max_shear_degree=0.0,
+    scaling_ratio_range=(1 - affine_scale, 1 + affine_scale),
+    # the mosaic is twice as large as the image: cut its middle
+    border=(-img_scale[0] // 2, -img_scale[1] // 2),
+    border_val=(114, 114, 114),
+)
+
+color_flip_transform = [
     dict(
         type='mmdet.Albu',
         transforms=albu_train_transforms,
@@ -167,6 +166,13 @@ train_pipeline = [
     ),
     dict(type='YOLOv5HSVRandomAug'),
     dict(type='mmdet.RandomFlip', prob=0.5),
+]
+
+train_pipeline = [
+    *pre_transform,
+    dict(type='Mosaic', img_scale=img_scale, pad_val=114.0, pre_transform=pre_transform),
+    affine_transform,
+    *color_flip_transform,
     dict(
         type='mmdet.PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction'),

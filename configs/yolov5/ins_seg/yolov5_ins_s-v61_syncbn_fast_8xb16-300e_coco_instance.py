@@ -36,30 +36,14 @@ pre_transform = [
 ]
 
 affine_transform = dict(
-    type='YOLOv5RandomAffine',
-    max_rotate_degree=0.0,
-    max_shear_degree=0.0,
-    scaling_ratio_range=(1 - _base_.affine_scale, 1 + _base_.affine_scale),
-    border=(-_base_.img_scale[0] // 2, -_base_.img_scale[1] // 2),
-    border_val=(114, 114, 114),
+    _base_.affine_transform,
     min_area_ratio=min_area_ratio,
     max_aspect_ratio=max_aspect_ratio,
     use_mask_refine=True,
 )
 
 last_transform = [
-    dict(
-        type='mmdet.Albu',
-        transforms=_base_.albu_train_transforms,
-        bbox_params=dict(
-            type='BboxParams',
-            format='pascal_voc',
-            label_fields=['gt_bboxes_labels', 'gt_ignore_flags'],
-        ),
-        keymap={'img': 'image', 'gt_bboxes': 'bboxes'},
-    ),
-    dict(type='YOLOv5HSVRandomAug'),
-    dict(type='mmdet.RandomFlip', prob=0.5),
+    *_base_.color_flip_transform,
     # masks at a quarter of the size, the resolution of the prototypes
     dict(type='Polygon2Mask', downsample_ratio=4, mask_overlap=mask_overlap),
     dict(
