@@ -2,9 +2,7 @@
 
 import argparse
 
-from mmengine.config import DictAction
-
-from mmyolo_lite.apis.cli import run_cli
+from mmyolo_lite.apis.cli import add_config_arguments, add_launcher_arguments, run_cli
 from mmyolo_lite.engine import config as configs
 from mmyolo_lite.engine import runner
 
@@ -12,9 +10,7 @@ from mmyolo_lite.engine import runner
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        'config', help='path of the config; configs are Python code and run on loading'
-    )
+    add_config_arguments(parser)
     parser.add_argument(
         '--work-dir', help='where logs and checkpoints go (default: work_dirs/<config name>)'
     )
@@ -28,20 +24,7 @@ def parse_args() -> argparse.Namespace:
         metavar='CKPT',
         help='continue from CKPT, or from the newest checkpoint of the work dir',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override fields of the config, such as train_cfg.max_epochs=10',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='how the processes of a distributed training were started',
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_launcher_arguments(parser)
     return parser.parse_args()
 
 

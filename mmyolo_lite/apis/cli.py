@@ -1,12 +1,40 @@
 """How every command line ends: one line for an error the user can mend, and an exit code."""
 
 import sys
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
 
 from mmyolo_lite.errors import UserError
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect it
+
+
+def add_config_arguments(parser: ArgumentParser) -> None:
+    """Add what every command line over a config takes: ``config`` and ``--cfg-options``."""
+    from mmengine.config import DictAction
+
+    parser.add_argument(
+        'config', help='path of the config; configs are Python code and run on loading'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override fields of the config, such as train_cfg.max_epochs=10',
+    )
+
+
+def add_launcher_arguments(parser: ArgumentParser) -> None:
+    """Add ``--launcher``, and the ``--local_rank`` that some launchers give."""
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed run were started',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=SUPPRESS)
 
 
 def run_cli(main: Callable[[], None]) -> None:

@@ -5,7 +5,14 @@ One file per fence, each saying what breaks, why, and when the fence can go. :fu
 idempotent and runs at ``import mmyolo_lite``, before mmdet is imported.
 """
 
-from mmyolo_lite.compat import albu, checkpoints, installed_packages, mmcv_ext, versions
+from mmyolo_lite.compat import (
+    albu,
+    checkpoints,
+    config_text,
+    installed_packages,
+    mmcv_ext,
+    versions,
+)
 
 _installed = False
 
@@ -20,6 +27,7 @@ def install() -> None:
     installed_packages.install()
     checkpoints.install()
     albu.install()
+    config_text.install()
     # from here on the alias scope answers too, which no import by mmengine would reach
     from mmyolo_lite import registry  # noqa: F401
 

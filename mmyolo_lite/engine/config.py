@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmyolo_lite.compat import config_text
 from mmyolo_lite.engine.checks import head_config, innermost_datasets
 from mmyolo_lite.errors import ConfigError
-
-config_text.install()
-
 
 TRAIN_PARTS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 TEST_PARTS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
@@ -168,8 +165,6 @@ def set_launcher(config: Config, launcher: str, local_rank: int = 0) -> None:
     Raises:
         ConfigError: the environment lacks what that launcher sets.
     """
-    import torch
-
     lacking = [name for name in _VARIABLES_OF_LAUNCHERS.get(launcher, ()) if name not in os.environ]
     if lacking:
         raise ConfigError(
@@ -179,7 +174,7 @@ def set_launcher(config: Config, launcher: str, local_rank: int = 0) -> None:
         )
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     config.launcher = launcher
-    if launcher != 'none' and not torch.cuda.is_available():
+    if launcher != 'none' and get_device() == 'cpu':
         config.setdefault('env_cfg', ConfigDict()).setdefault(
             'dist_cfg', ConfigDict()
         ).backend = 'gloo'

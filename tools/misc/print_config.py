@@ -3,9 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from mmyolo_lite.apis.cli import run_cli
+from mmyolo_lite.apis.cli import add_config_arguments, run_cli
 from mmyolo_lite.engine.config import load_config
 
 SUFFIXES = ('.py', '.json', '.yml', '.yaml')
@@ -14,18 +12,9 @@ SUFFIXES = ('.py', '.json', '.yml', '.yaml')
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        'config', help='path of the config; configs are Python code and run on loading'
-    )
+    add_config_arguments(parser)
     parser.add_argument(
         '--save-path', type=Path, metavar='F', help=f'also write it to F ({", ".join(SUFFIXES)})'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override fields of the config',
     )
     args = parser.parse_args()
     if args.save_path is not None and args.save_path.suffix not in SUFFIXES:
