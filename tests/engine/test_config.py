@@ -189,7 +189,7 @@ def test_augmented_views_are_refused_for_masks_and_without_settings() -> None:
 
 @pytest.mark.parametrize('launcher', ['none', 'pytorch'])
 def test_launchers_on_a_cpu(launcher: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    monkeypatch.setattr('mmyolo_lite.engine.config.get_device', lambda: 'cpu')
     for name in ('LOCAL_RANK', 'RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
         monkeypatch.setenv(name, '0')
     config = load_config(DETECTION)
