@@ -3,6 +3,7 @@
 import argparse
 
 from mmyolo_lite.apis.cli import run_cli
+from mmyolo_lite.datasets.converters.arguments import add_report_arguments, print_reports
 from mmyolo_lite.datasets.converters.via import ViaOptions, convert_via_splits
 
 
@@ -32,14 +33,7 @@ def parse_args() -> argparse.Namespace:
         default='polygon',
         help='area of an object: that of its polygon, or width x height of its box, as MMYOLO has',
     )
-    parser.add_argument('--overwrite', action='store_true', help='replace existing output')
-    strictness = parser.add_mutually_exclusive_group()
-    strictness.add_argument(
-        '--strict', action='store_true', help='stop at anything that would be left out'
-    )
-    strictness.add_argument(
-        '--skip-errors', action='store_true', help='leave out broken entries and go on'
-    )
+    add_report_arguments(parser)
     return parser.parse_args()
 
 
@@ -57,9 +51,7 @@ def main() -> None:
     reports = convert_via_splits(
         args.data_root, args.splits, args.ann_name, out_dir, options, overwrite=args.overwrite
     )
-    for split, report in reports.items():
-        first, *rest = report.lines()
-        print('\n'.join([f'{out_dir}/{split}.json: {first}', *rest]))
+    print_reports({f'{out_dir}/{split}.json': report for split, report in reports.items()})
 
 
 if __name__ == '__main__':

@@ -2,10 +2,13 @@
 writing.
 """
 
+import contextlib
 import json
 import os
+import reprlib
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,14 @@ DECIMALS = 2
 LISTED_PROBLEMS = 20
 EXIF_ORIENTATION = 0x0112
 TRANSPOSED_ORIENTATIONS = (5, 6, 7, 8)
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 120
+
+
+def shown(value: Any) -> str:
+    """Return a value from outside in the form that messages quote it: one short printable line."""
+    return _SHORT.repr(value)
 
 
 @dataclass
@@ -66,6 +77,13 @@ class ConversionReport:
         self.skipped[reason.split(': ')[0]] += 1
         self.problems.append(f'{where}: {reason}')
 
+    def require_images(self, hint: str) -> None:
+        """Raise DataError with a hint if no image was converted: nothing is left to write."""
+        if not self.images:
+            count = len(self.problems)
+            first = f'; the first of {count} problems: {self.problems[0]}' if count else ''
+            raise DataError(f'no image could be converted; {hint}{first}')
+
     def lines(self) -> list[str]:
         """Return the summary as text: images, objects, objects by class, skipped items and
         notes.
@@ -90,12 +108,17 @@ def image_size_wh(path: Path) -> tuple[int, int]:
         DataError: The file is missing or not a picture.
     """
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(EXIF_ORIENTATION) in TRANSPOSED_ORIENTATIONS
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            # large pictures and odd EXIF blocks are none of a converter's business
+            warnings.simplefilter('ignore')
+            with Image.open(path) as image:
+                width, height = image.size
+                # of a PNG without EXIF block, getexif would decode the pixels to look behind them
+                has_exif = image.format != 'PNG' or 'exif' in image.info
+                orientation = image.getexif().get(EXIF_ORIENTATION) if has_exif else None
+    except Exception as error:  # on damaged headers Pillow raises whatever its parsers trip over
         raise DataError(f'{path}: not a readable image ({error})') from error
-    return (height, width) if turned else (width, height)
+    return (height, width) if orientation in TRANSPOSED_ORIENTATIONS else (width, height)
 
 
 def polygon_area(points_xy: np.ndarray) -> float:
@@ -103,7 +126,8 @@ def polygon_area(points_xy: np.ndarray) -> float:
     formula).
     """
     x, y = np.asarray(points_xy, dtype=np.float64).T
-    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+    closing = x[-1] * y[0] - x[0] * y[-1]
+    return float(abs(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1]) + closing) / 2)
 
 
 def points_to_bbox(points_xy: np.ndarray) -> list[float]:
@@ -120,7 +144,7 @@ def rounded(values: Iterable[float]) -> list[float]:
 def coco_dict(
     images: Sequence[dict],
     annotations: Sequence[dict],
-    class_names: Sequence[str],
+    class_names: Sequence[str] | Mapping[str, int],
     *,
     first_category_id: int = 0,
     description: str = '',
@@ -130,13 +154,14 @@ def coco_dict(
     Args:
         images: COCO image entries, ids from 1.
         annotations: COCO annotation entries, ids from 1: pycocotools takes id 0 for "not matched".
-        class_names: Category names; their ids count on from ``first_category_id``.
+        class_names: Category names, whose ids count on from ``first_category_id``; or the id of
+            each name.
         first_category_id: Id of the first category.
         description: Goes into ``info``.
     """
-    categories = [
-        {'id': first_category_id + index, 'name': name} for index, name in enumerate(class_names)
-    ]
+    if not isinstance(class_names, Mapping):
+        class_names = {name: first_category_id + i for i, name in enumerate(class_names)}
+    categories = [{'id': number, 'name': name} for name, number in class_names.items()]
     return {
         'info': {'description': description},
         'licenses': [],
@@ -146,6 +171,17 @@ def coco_dict(
     }
 
 
+def read_file(path: Path) -> bytes:
+    """Return the content of a regular file; a pipe, say, might be waited for without end.
+
+    Raises:
+        OSError: The file is missing, no regular one or cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError('it is no regular file')
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file.
 
@@ -153,35 +189,51 @@ def read_json(path: Path) -> Any:
         DataError: The file is missing, not UTF-8 or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding='utf-8'))
+        return json.loads(read_file(path).decode('utf-8-sig'))  # some Windows tools put a mark
     except json.JSONDecodeError as error:
         raise DataError(
             f'{path}, line {error.lineno}: not valid JSON ({error.msg}); fetch or export the file '
             'again'
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # UnicodeDecodeError, or a number of 5,000 digits
         raise DataError(f'{path}: cannot be read ({error})') from error
+    except RecursionError as error:
+        raise DataError(f'{path}: cannot be read (nested too deeply)') from error
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
     """Raise DataError when one of the outputs exists and must not be replaced."""
-    existing = [str(path) for path in paths if path.exists()]
+    existing = [str(path) for path in paths if os.path.lexists(path)]
     if existing and not overwrite:
         raise DataError(f'{", ".join(existing)}: exists already; pass --overwrite to replace it')
 
 
 def write_json(content: Any, path: Path) -> None:
-    """Write a JSON file that appears whole or not at all: beside its place first, then renamed.
+    """Write a JSON file that appears whole or not at all.
 
     Raises:
         DataError: The folder cannot be made or written, or a number is not finite.
     """
+    try:
+        text = json.dumps(content, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f'{path}: cannot be written ({error})') from error
+    write_text(text, path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a UTF-8 file that appears whole or not at all: beside its place first, then renamed.
+
+    Raises:
+        DataError: The folder cannot be made or written, or the text is no valid Unicode.
+    """
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content, allow_nan=False), encoding='utf-8')
+        part.write_text(text, encoding='utf-8')
         os.replace(part, path)
     except (OSError, ValueError) as error:
         raise DataError(f'{path}: cannot be written ({error})') from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, ValueError):
+            part.unlink()

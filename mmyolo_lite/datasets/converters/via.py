@@ -2,32 +2,28 @@
 2).
 """
 
-import difflib
-import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, ImageSlot
 from mmyolo_lite.datasets.converters.coco_json import (
     ConversionReport,
-    coco_dict,
-    image_size_wh,
-    points_to_bbox,
-    polygon_area,
     read_json,
     refuse_existing,
-    rounded,
+    shown,
     write_json,
 )
+from mmyolo_lite.datasets.converters.files import safe_name
+from mmyolo_lite.datasets.converters.outlines import are_coordinates, ellipse_ring
 from mmyolo_lite.errors import DataError
 
 PROJECT_KEY = '_via_img_metadata'
-ROUND_SHAPE_POINTS = 36
 SHAPES = ('polygon', 'rect', 'circle', 'ellipse')
-PIXEL_CENTRE = 0.5
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ def region_points(shape: dict[str, Any]) -> np.ndarray | None:
         raise ValueError(f'{name} without {error.args[0]}') from error
     except (TypeError, OverflowError) as error:
         raise ValueError(f'{name} with a value that is no number') from error
-    if points.ndim != 2 or not np.isfinite(points).all():
+    if points.ndim != 2 or not are_coordinates(points):
         raise ValueError(f'{name} with a value that is no finite number')
     return points
 
@@ -104,13 +100,10 @@ def _outline(name: str, shape: dict[str, Any]) -> np.ndarray:
     if name == 'rect':
         x, y, width, height = (float(shape[key]) for key in ('x', 'y', 'width', 'height'))
         return np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
-    radius_x, radius_y = (shape['r'],) * 2 if name == 'circle' else (shape['rx'], shape['ry'])
+    radii = (shape['r'],) * 2 if name == 'circle' else (shape['rx'], shape['ry'])
     turn = float(shape.get('theta', 0.0))  # radians, VIA >= 2.0.9
-    angle = np.arange(ROUND_SHAPE_POINTS) * (2 * math.pi / ROUND_SHAPE_POINTS)
-    along, across = float(radius_x) * np.cos(angle), float(radius_y) * np.sin(angle)
-    x = float(shape['cx']) + along * math.cos(turn) - across * math.sin(turn)
-    y = float(shape['cy']) + along * math.sin(turn) + across * math.cos(turn)
-    return np.stack([x, y], axis=1)
+    centre = (float(shape['cx']), float(shape['cy']))
+    return ellipse_ring(centre, (float(radii[0]), float(radii[1])), turn)
 
 
 def region_class(attributes: Any, class_attr: str) -> str | None:
@@ -121,32 +114,27 @@ def region_class(attributes: Any, class_attr: str) -> str | None:
     if isinstance(value, dict):
         ticked = [name for name, is_ticked in value.items() if is_ticked]
         value = ticked[0] if len(ticked) == 1 else None
-    return str(value).strip() or None if value is not None else None
-
-
-def _safe_name(filename: Any) -> str | None:
-    """Return the file name with forward slashes, or None when it leaves the image folder."""
-    path = PurePosixPath(str(filename).replace('\\', '/'))
-    leaves = path.is_absolute() or '..' in path.parts or ':' in str(path) or not path.name
-    return None if leaves or not isinstance(filename, str) else str(path)
+    return str(value).strip() or None if isinstance(value, (str, int, float)) else None
 
 
 class _ViaConverter:
-    """The state of one conversion: ids given so far and the report."""
+    """Feeds the entries of one VIA file to a builder."""
 
     def __init__(self, ann_file: Path, image_dir: Path, options: ViaOptions) -> None:
-        self.ann_file, self.image_dir, self.options = ann_file, image_dir, options
+        self.ann_file, self.options = ann_file, options
         self.report = ConversionReport(strict=options.strict, skip_errors=options.skip_errors)
-        self.images: list[dict[str, Any]] = []
-        # category_id holds the class name until all are known
-        self.annotations: list[dict[str, Any]] = []
-        self.names: list[str] | None = None
+        self.builder = CocoBuilder(
+            image_dir,
+            self.report,
+            area='bbox' if options.area == 'bbox' else 'mask',
+            pixel_indices=True,
+        )
 
     def convert(self) -> None:
         seen: set[str] = set()
         for entry in load_via(self.ann_file):
-            filename = _safe_name(entry['filename'])
-            where = f'{self.ann_file}, image {entry["filename"]!r}'
+            filename = safe_name(entry['filename'])
+            where = f'{self.ann_file}, image {shown(entry["filename"])}'
             if filename is None:
                 self.report.structural('file name leads out of the image folder', where)
             elif filename in seen:
@@ -154,44 +142,20 @@ class _ViaConverter:
             else:
                 seen.add(filename)
                 self.add_image(entry, filename, where)
-        if not self.images:
+        if not self.builder.images:
             raise DataError(
-                f'{self.ann_file}: none of its {len(seen)} images was found in {self.image_dir}; '
-                'the annotation file has to lie beside its images'
+                f'{self.ann_file}: none of its {len(seen)} images was found in '
+                f'{self.builder.image_dir}; the annotation file has to lie beside its images'
             )
-        self.report.images = len(self.images)
-        self.report.per_class.update(annotation['category_id'] for annotation in self.annotations)
 
     def add_image(self, entry: dict[str, Any], filename: str, where: str) -> None:
-        path = self.image_dir / filename
-        if not path.is_file():
-            self.report.skip(f'missing image{self.nearest(filename)}', where)
+        image = self.builder.add_image(filename, where)
+        if image is None:
             return
-        try:
-            width, height = image_size_wh(path)
-        except DataError as error:
-            self.report.skip(f'unreadable image: {error}', where)
-            return
-        if entry.get('size') != path.stat().st_size:
+        if entry.get('size') != os.path.getsize(self.builder.image_dir / filename):
             self.report.notes['file size differs from the annotation file'] += 1
-        image_id = len(self.images) + 1
-        self.images.append(dict(id=image_id, file_name=filename, height=height, width=width))
         for number, region in self.regions(entry, where):
-            self.add_region(region, f'{where}, region {number}', image_id, (width, height))
-
-    def coco(self, class_names: list[str], description: str) -> dict[str, Any]:
-        """Return the converted set as COCO; categories are numbered as in `class_names`."""
-        annotations = [
-            {**annotation, 'category_id': class_names.index(annotation['category_id'])}
-            for annotation in self.annotations
-        ]
-        return coco_dict(self.images, annotations, class_names, description=description)
-
-    def nearest(self, filename: str) -> str:
-        if self.names is None:
-            self.names = sorted(path.name for path in self.image_dir.iterdir())
-        close = difflib.get_close_matches(filename, self.names, n=1)
-        return f': nearest existing name is {close[0]!r}' if close else ''
+            self.add_region(region, f'{where}, region {number}', image)
 
     def regions(self, entry: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
         regions = entry.get('regions') or {}
@@ -210,9 +174,7 @@ class _ViaConverter:
                     'region without shape_attributes', f'{where}, region {number}'
                 )
 
-    def add_region(
-        self, region: dict[str, Any], where: str, image_id: int, size_wh: tuple[int, int]
-    ) -> None:
+    def add_region(self, region: dict[str, Any], where: str, image: ImageSlot) -> None:
         shape = region['shape_attributes']
         try:
             points = region_points(shape)
@@ -221,13 +183,13 @@ class _ViaConverter:
             return
         name = self.class_name(region.get('region_attributes'))
         if points is None:
-            self.report.skip(f'shape {shape.get("name")!r} has no area', where)
+            self.report.skip(f'shape {shown(shape.get("name"))} has no area', where)
         elif name is None:
             self.report.skip(
                 f'no single value for the attribute {self.options.class_attr!r}', where
             )
         else:
-            self.add_object(self.clip(points, size_wh), name, where, image_id)
+            self.builder.add_object(image, name, [points], where)
 
     def class_name(self, attributes: Any) -> str | None:
         if self.options.class_attr is not None:
@@ -237,34 +199,6 @@ class _ViaConverter:
                 'region attributes ignored (--class-attr NAME makes one the class)'
             ] += 1
         return self.options.category
-
-    def clip(self, points: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-        clipped = points.clip(0, np.array(size_wh) - 1)  # VIA points are pixel indices
-        if moved := int((clipped != points).any(axis=1).sum()):
-            self.report.notes['points clipped to the image'] += moved
-        return clipped
-
-    def add_object(self, points: np.ndarray, name: str, where: str, image_id: int) -> None:
-        if len(np.unique(points, axis=0)) < 3:
-            self.report.skip('fewer than 3 distinct points inside the image', where)
-            return
-        bbox = points_to_bbox(points)
-        by_box = self.options.area == 'bbox'
-        area = rounded([bbox[2] * bbox[3] if by_box else polygon_area(points)])[0]
-        if area <= 0:
-            self.report.skip('outline encloses no area', where)
-            return
-        self.annotations.append(
-            dict(
-                id=len(self.annotations) + 1,
-                image_id=image_id,
-                category_id=name,
-                bbox=bbox,
-                area=area,
-                segmentation=[rounded((points + PIXEL_CENTRE).ravel())],
-                iscrowd=0,
-            )
-        )
 
 
 def convert_via_splits(
@@ -311,6 +245,6 @@ def convert_via_splits(
     found = {name for converter in converters.values() for name in converter.report.per_class}
     class_names = [options.category] if options.class_attr is None else sorted(found)
     for split, converter in converters.items():
-        content = converter.coco(class_names, f'{root.name} {split}')
+        content = converter.builder.coco(class_names, f'{root.name} {split}')
         write_json(content, outputs[split])
     return {split: converter.report for split, converter in converters.items()}
