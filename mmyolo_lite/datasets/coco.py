@@ -1,9 +1,11 @@
 """Datasets in COCO format for training with mixed images and validation with batch shapes."""
 
 import logging
+import os
 import os.path as osp
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
@@ -15,8 +17,9 @@ from mmyolo_lite.datasets.coco_checks import (
     check_classes_exist,
     read_coco_json,
     shortened,
-    warnings_of,
 )
+from mmyolo_lite.datasets.doctor.annotations import quick_check
+from mmyolo_lite.datasets.doctor.kinds import Severity
 from mmyolo_lite.datasets.transforms.loading import (
     LoadAnnotations,
     UnreadableImageError,
@@ -29,6 +32,9 @@ MAX_UNREADABLE_SHARE = 0.01
 """Training stops when more than this share of the files has proved unreadable in one process ..."""
 MIN_UNREADABLE = 3
 """... and at least so many of them (or all, in a smaller dataset)."""
+
+MAX_SEARCHED_FOLDERS = 1000
+"""So many folders of the data root are searched for a missing image."""
 
 
 class BatchShapePolicyDataset(BaseDetDataset):
@@ -145,10 +151,23 @@ class BatchShapePolicyDataset(BaseDetDataset):
         if missing:
             raise DataError(
                 f'{len(missing)} of {len(paths)} image files of {self.ann_file} do not exist. The '
-                f'first: {missing[0]}. Check data_root={self.data_root!r} and '
-                f'data_prefix={self.data_prefix!r} in the config: a path is '
-                'data_root/data_prefix/file_name, seen from the current folder.'
+                f'first: {missing[0]}. {self._where_images_are(missing[0])}Check '
+                f'data_root={self.data_root!r} and data_prefix={self.data_prefix!r} in the '
+                'config: a path is data_root/data_prefix/file_name, seen from the current folder.'
             )
+
+    def _where_images_are(self, missing: str) -> str:
+        """Return a sentence about a folder of ``data_root`` that holds a missing file, or ''."""
+        file_name = osp.relpath(missing, self.data_prefix.get('img') or '.')
+        folders = (folder for folder, _, _ in os.walk(self.data_root or '.'))
+        for folder in islice(folders, MAX_SEARCHED_FOLDERS):
+            if osp.isfile(osp.join(folder, file_name)):
+                prefix = osp.relpath(folder, self.data_root or '.').replace(os.sep, '/')
+                return (
+                    f"It is in {folder}: set data_prefix=dict(img='{prefix}/'), with the block "
+                    f"coco_data train_data_prefix='{prefix}/' or val_data_prefix. "
+                )
+        return ''
 
     def _image_paths(self) -> Iterable[str]:
         if self._fully_initialized and self.serialize_data:
@@ -260,8 +279,9 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
         content = read_coco_json(self.ann_file, self.backend_args, for_evaluation=self.test_mode)
         classes = list(self.metainfo['classes'])
         check_classes_exist(classes, content['categories'], self.ann_file)
-        for sentence in warnings_of(content, self.ann_file):
-            print_log(sentence, 'current', logging.WARNING)
+        report = quick_check(content, self.ann_file, classes)
+        is_well = report.worst == Severity.INFO
+        print_log(report.one_line(), 'current', logging.INFO if is_well else logging.WARNING)
         self._categories = [category['name'] for category in content['categories']]
         chosen = [category for category in content['categories'] if category['name'] in classes]
         self.cat_ids = [category['id'] for category in chosen]

@@ -1,10 +1,14 @@
-"""Read and check a COCO annotation file: its defects show before training, with their place."""
+"""Read a COCO annotation file, and the rules of its structure: what breaks one, each rule once.
+
+:func:`read_coco_json` stops at the first defect; the dataset doctor lists them all.
+"""
 
 import difflib
 import json
-import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+import os.path as osp
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from mmengine.fileio import get_text
 
@@ -16,8 +20,24 @@ NEEDED_KEYS = {
     'annotations': ('id', 'image_id', 'category_id', 'bbox', 'area'),
 }
 """Keys that every entry of each list of the file must have."""
+SINGULAR = {'images': 'image', 'categories': 'category', 'annotations': 'annotation'}
+LARGEST_NUMBER = 1e15
+"""No coordinate, size or area is that large; beyond it whole numbers lose digits as floats."""
 _NUMBERS = {int, float}
 """What JSON makes of numbers; a bool is none."""
+
+
+class Defect(NamedTuple):
+    """Something wrong with one entry of an annotation file, or with the file."""
+
+    code: str
+    """Kind of defect, a key of :data:`mmyolo_lite.datasets.doctor.kinds.KINDS`."""
+    text: str
+    """A sentence without its full stop that names the entry, the value and the cure."""
+    part: str = ''
+    """List that holds the entry: a key of :data:`NEEDED_KEYS`; empty for the file."""
+    position: int = -1
+    """Place of the entry in its list, from 0."""
 
 
 def read_coco_json(
@@ -39,6 +59,24 @@ def read_coco_json(
             annotation of an unknown image, a box that is not four finite numbers, an area that is
             no finite number, a segmentation of unknown form, or an image size that is not positive.
     """
+    content = parse_coco_json(path, backend_args)
+    if for_evaluation:
+        content.setdefault('annotations', [])
+    for defect in structural_defects(content):
+        raise DataError(f'{path}: {defect.text}.')
+    if for_evaluation:
+        _check_crowd_marks(content['annotations'], path)
+    return content
+
+
+def parse_coco_json(path: str, backend_args: dict | None = None) -> dict:
+    """Read a JSON file that holds a dict; nothing else about it is checked.
+
+    Raises:
+        DataError: the file is missing, cannot be read, is no JSON or holds something else.
+    """
+    if osp.exists(path) and not osp.isfile(path):
+        raise DataError(f'The annotation file {path} is no regular file. Give a JSON file.')
     try:
         content = json.loads(get_text(path, backend_args=backend_args))
     except FileNotFoundError as error:
@@ -46,7 +84,9 @@ def read_coco_json(
             f'Annotation file not found: {path}. Check data_root and ann_file in the config; the '
             'path is data_root/ann_file, seen from the current folder.'
         ) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ImportError) as error:  # the latter from backends that are not installed
+        raise DataError(f'The annotation file {path} cannot be read: {error}.') from error
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, huge numbers, deep nesting
         raise DataError(
             f'The annotation file {path} is not valid JSON: {error}. Export or convert it again.'
         ) from error
@@ -56,24 +96,27 @@ def read_coco_json(
             '"images", "annotations" and "categories" of the COCO format (a file of results is '
             'such a list).'
         )
-    if for_evaluation:
-        content.setdefault('annotations', [])
-    for name, keys in NEEDED_KEYS.items():
-        _check_entries(content, name, keys, path)
-    _check_images(content['images'], path)
-    _check_annotations(content['annotations'], content['images'], path)
-    if for_evaluation:
-        _check_crowd_marks(content['annotations'], path)
     return content
 
 
-def _check_entries(content: dict, name: str, keys: Sequence[str], path: str) -> None:
+def structural_defects(content: dict) -> Iterator[Defect]:
+    """Yield everything for which :func:`read_coco_json` refuses a file, for any parsed JSON dict.
+
+    An entry with a defect is left out of the rules that need what it lacks.
+    """
+    for name, keys in NEEDED_KEYS.items():
+        yield from _defects_of_entries(content, name, keys)
+    yield from _defects_of_images(content)
+    yield from _defects_of_annotations(content)
+
+
+def _defects_of_entries(content: dict, name: str, keys: Sequence[str]) -> Iterator[Defect]:
     """Check that the list `name` is there, its entries have all `keys`, and their ids differ."""
     entries = content.get(name)
     if not isinstance(entries, list):
-        raise DataError(
-            f'The annotation file {path} has no list "{name}"; it has {sorted(content)}.'
-        )
+        has = f'it has {few_letters(sorted(content))}'
+        yield Defect('missing-list', f'the file has no list "{name}"; {has}')
+        return
     seen = set()
     for position, entry in enumerate(entries):
         missing = (
@@ -81,99 +124,140 @@ def _check_entries(content: dict, name: str, keys: Sequence[str], path: str) -> 
         )
         if missing:
             has_id = isinstance(entry, dict) and 'id' in entry
-            which = f'id {entry["id"]}' if has_id else f'position {position}'
-            raise DataError(
-                f'{path}: the entry of "{name}" with {which} lacks {", ".join(map(repr, missing))}.'
-            )
-        if not isinstance(entry['id'], (int, str)):
-            raise DataError(
-                f'{path}: an entry of "{name}" has id={entry["id"]!r}; it must be a whole number.'
-            )
-        if entry['id'] in seen:
-            raise DataError(
-                f'{path}: the id {entry["id"]!r} appears twice in "{name}"; ids must be unique.'
-            )
-        seen.add(entry['id'])
+            which = f'id {few_letters(entry["id"])}' if has_id else f'position {position}'
+            lacks = ', '.join(map(repr, missing))
+            text = f'the entry of "{name}" with {which} lacks {lacks}'
+            yield Defect('missing-key', text, name, position)
+        elif not isinstance(entry['id'], (int, str)):
+            value = few_letters(entry['id'])
+            text = f'an entry of "{name}" has id={value}; it must be a whole number'
+            yield Defect('bad-id', text, name, position)
+        elif entry['id'] in seen:
+            value = few_letters(entry['id'])
+            text = f'the id {value} appears twice in "{name}"; ids must be unique'
+            yield Defect(f'duplicate-{SINGULAR[name]}-id', text, name, position)
+        else:
+            seen.add(entry['id'])
 
 
-def _check_images(images: Iterable[dict], path: str) -> None:
-    for image in images:
+def complete_entries(content: dict, name: str) -> Iterator[tuple[int, dict]]:
+    """Yield the entries of a list that have all needed keys and an id, with their positions."""
+    entries, keys = content.get(name), set(NEEDED_KEYS[name])
+    for position, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict) and keys <= entry.keys() and isinstance(entry['id'], (int, str)):
+            yield position, entry
+
+
+def _defects_of_images(content: dict) -> Iterator[Defect]:
+    for position, image in complete_entries(content, 'images'):
+        name = few_letters(image['file_name'], 200)
         if not isinstance(image['file_name'], str):
-            raise DataError(
-                f'{path}: the image with id {image["id"]!r} has file_name={image["file_name"]!r}; '
-                'it must be a text.'
+            text = f'the image with id {image["id"]!r} has file_name={name}; it must be a text'
+            yield Defect('bad-file-name', text, 'images', position)
+        elif not _has_size(image):
+            width, height = few_letters(image['width']), few_letters(image['height'])
+            text = (
+                f'the image {name} (id {few_letters(image["id"])}) has width={width}, '
+                f'height={height}; both must be positive numbers'
             )
-        size = (image['width'], image['height'])
-        if not all(_is_number(side) and side > 0 for side in size):
-            raise DataError(
-                f'{path}: the image {image["file_name"]!r} (id {image["id"]}) has '
-                f'width={size[0]!r}, height={size[1]!r}; both must be positive numbers.'
-            )
+            yield Defect('bad-image-size', text, 'images', position)
 
 
-def _check_annotations(annotations: Iterable[dict], images: Iterable[dict], path: str) -> None:
-    sizes = {image['id']: (image['height'], image['width']) for image in images}
-    for annotation in annotations:
+def _has_size(image: dict) -> bool:
+    return all(is_number(image[side]) and image[side] > 0 for side in ('width', 'height'))
+
+
+def _defects_of_annotations(content: dict) -> Iterator[Defect]:
+    sizes = {
+        image['id']: (image['height'], image['width']) if _has_size(image) else None
+        for _, image in complete_entries(content, 'images')
+    }
+    for position, annotation in complete_entries(content, 'annotations'):
         defect = _defect(annotation, sizes)
         if defect:
-            raise DataError(f'{path}: the annotation with id {annotation["id"]!r} {defect}.')
+            code, ending = defect
+            text = f'the annotation with id {few_letters(annotation["id"])} {ending}'
+            yield Defect(code, text, 'annotations', position)
 
 
-def _defect(annotation: dict, sizes: dict) -> str | None:
-    """Return what is wrong with one annotation, as the end of a sentence; None if nothing is.
+def _defect(annotation: dict, sizes: dict) -> tuple[str, str] | None:
+    """Return what is wrong with one annotation: the code, the end of a sentence; None if nothing.
 
     Args:
         annotation: an entry with all the needed keys.
-        sizes: ``(height, width)`` of each image by its id.
+        sizes: ``(height, width)`` of each image by its id; None for a broken size.
     """
     category, image = annotation['category_id'], annotation['image_id']
     if not isinstance(category, (int, str)):
-        return f'has category_id={category!r}; it must be a whole number'
+        value = few_letters(category)
+        return 'bad-category-id', f'has category_id={value}; it must be a whole number'
     if not isinstance(image, (int, str)) or image not in sizes:
-        return f'belongs to image_id {image!r}, which is not in "images"'
+        value = few_letters(image)
+        return 'unknown-image', f'belongs to image_id {value}, which is not in "images"'
     box = annotation['bbox']
-    if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
-        return f'has bbox={_few_letters(box)}; it must be four finite numbers x, y, width, height'
-    if not _is_number(annotation['area']):
-        return f'has area={annotation["area"]!r}; it must be a finite number, in square pixels'
+    if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
+        form = 'it must be four finite numbers x, y, width, height'
+        return 'bad-box', f'has bbox={few_letters(box)}; {form}'
+    if not is_number(annotation['area']):
+        value = few_letters(annotation['area'])
+        return 'bad-area', f'has area={value}; it must be a finite number, in square pixels'
     if annotation.get('iscrowd', 0) not in (0, 1):
-        return f'has iscrowd={annotation["iscrowd"]!r}; it must be 0 or 1'
+        return 'bad-iscrowd', f'has iscrowd={few_letters(annotation["iscrowd"])}; it must be 0 or 1'
     if annotation.get('iscrowd') and isinstance(annotation.get('segmentation'), dict):
         return None  # no image of this is ever drawn, and files are careless about it
-    return _defect_of_mask(annotation.get('segmentation'), sizes[image])
+    return defect_of_mask(annotation.get('segmentation'), sizes[image])
 
 
-def _defect_of_mask(mask: Any, size: tuple[float, float]) -> str | None:
-    """Return what is wrong with a ``segmentation`` in an image of `size` (height, width)."""
+def defect_of_mask(mask: Any, size: tuple[float, float] | None) -> tuple[str, str] | None:
+    """Return what is wrong with a ``segmentation`` in an image of `size` (height, width).
+
+    Returns:
+        The code and the end of a sentence; None if nothing is wrong. The counts of a compressed
+        run-length mask are not looked into.
+    """
     if mask is None:
         return None
     if isinstance(mask, list):
-        if mask and all(map(_is_number, mask)):
+        if mask and all(map(is_number, mask)):
             return (
-                f'has the flat segmentation {_few_letters(mask)}; it must be a list of rings: '
-                'write [[x1, y1, ...]]'
+                'flat-segmentation',
+                f'has the flat segmentation {few_letters(mask)}; it must be a list of rings: '
+                'write [[x1, y1, ...]]',
             )
-        # the types of all values are compared at once: files have millions of them
-        if all(isinstance(ring, list) and _NUMBERS.issuperset(map(type, ring)) for ring in mask):
+        if all(isinstance(ring, list) and _holds_numbers(ring) for ring in mask):
             return None
     elif isinstance(mask, dict):
         counts, rle_size = mask.get('counts'), mask.get('size')
-        if rle_size != list(size):
+        if size is not None and rle_size != list(size):
             return (
-                f'has a run-length mask with size={_few_letters(rle_size)}; it must be height and '
-                f'width of its image, {list(size)}'
+                'rle-size',
+                f'has a run-length mask with size={few_letters(rle_size)}; it must be height and '
+                f'width of its image, {list(size)}',
             )
         if isinstance(counts, str):
             return None
         if isinstance(counts, list) and {int}.issuperset(map(type, counts)):
-            total = size[0] * size[1]
+            total = size[0] * size[1] if size else sum(counts)
             if min(counts, default=0) >= 0 and sum(counts) == total:
                 return None
-            return f'has a run-length mask whose counts do not add up to {total} pixels'
+            ending = f'has a run-length mask whose counts do not add up to {total} pixels'
+            return 'rle-counts', ending
     return (
-        f'has segmentation={_few_letters(mask)}; it must be a list of rings '
-        '[[x1, y1, ...], ...] of numbers, or a run-length mask with "size" and "counts"'
+        'bad-segmentation',
+        f'has segmentation={few_letters(mask)}; it must be a list of rings '
+        '[[x1, y1, ...], ...] of numbers, or a run-length mask with "size" and "counts"',
     )
+
+
+def _holds_numbers(ring: list) -> bool:
+    """Say whether all values are numbers that fit a float: at once, as files have millions."""
+    if not _NUMBERS.issuperset(map(type, ring)):
+        return False
+    try:
+        array('d', ring)
+    except OverflowError:
+        return False
+    return True
 
 
 def _check_crowd_marks(annotations: Iterable[dict], path: str) -> None:
@@ -185,72 +269,44 @@ def _check_crowd_marks(annotations: Iterable[dict], path: str) -> None:
         )
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) is float and math.isfinite(value) or type(value) is int
+def is_number(value: Any) -> bool:
+    """Say whether a value of a JSON file is a finite number of sensible size."""
+    return type(value) in _NUMBERS and -LARGEST_NUMBER <= value <= LARGEST_NUMBER
 
 
-def _few_letters(value: Any, limit: int = 60) -> str:
-    text = repr(value)
+def few_letters(value: Any, limit: int = 60) -> str:
+    """Return the value as Python writes it, cut to `limit` letters."""
+    # a list of a million numbers or a whole file in place of a number is not written out first
+    if isinstance(value, (list, str)):
+        value = value[: limit + 1]
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # deep nesting; more digits than Python writes
+        text = f'a {type(value).__name__}'
     return text if len(text) <= limit else f'{text[:limit]}...'
 
 
-def warnings_of(content: dict, path: str) -> list[str]:
-    """Return sentences about defects that do not stop training but spoil results.
+def check_classes(classes: Any, where: str = "metainfo['classes']") -> None:
+    """Check the form of the configured class names.
 
     Args:
-        content: what :func:`read_coco_json` returned.
-        path: name of the file in the sentences.
-    """
-    annotations = content['annotations']
-    known = {category['id'] for category in content['categories']}
-    sentences = []
-    if any(annotation['id'] == 0 for annotation in annotations):
-        sentences.append(
-            f'{path}: an annotation has the id 0. pycocotools takes that id for "not matched", '
-            'so this object always counts as missed in the evaluation. Number annotations from 1.'
-        )
-    strangers = sum(annotation['category_id'] not in known for annotation in annotations)
-    if strangers:
-        sentences.append(
-            f'{path}: {strangers} annotations have a category_id that is not in "categories"; '
-            'they are left out.'
-        )
-    traced = sum(
-        isinstance(a.get('segmentation'), dict) and not a.get('iscrowd') for a in annotations
-    )
-    if traced:
-        sentences.append(
-            f'{path}: {traced} objects have run-length masks; training uses their outer '
-            'contours, without holes.'
-        )
-    unmarked = sum('iscrowd' not in annotation for annotation in annotations)
-    if unmarked:
-        sentences.append(
-            f'{path}: {unmarked} annotations lack "iscrowd", which the COCO evaluation needs; '
-            'set it to 0.'
-        )
-    return sentences
-
-
-def check_classes(classes: Any) -> None:
-    """Check the form of the configured class names.
+        classes: what the config gives.
+        where: the field, for the message.
 
     Raises:
         ConfigError: they are no sequence of different, non-empty strings.
     """
     if isinstance(classes, str):
         raise ConfigError(
-            f"metainfo['classes'] is the text {classes!r}, but must be a tuple of names; for "
-            f'one class write classes=({classes!r}, ) with the comma.'
+            f'{where} is the string {classes!r}, not a tuple of names. '
+            f'Write classes=({classes!r}, ) with the comma.'
         )
     names = list(classes) if isinstance(classes, Sequence) else []
     if not names or not all(isinstance(name, str) and name for name in names):
-        raise ConfigError(
-            f"metainfo['classes'] must be a tuple of at least one name, got {classes!r}"
-        )
+        raise ConfigError(f'{where} must be a tuple of at least one name, got {classes!r}')
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ConfigError(f"metainfo['classes'] names {', '.join(map(repr, twice))} more than once")
+        raise ConfigError(f'{where} names {", ".join(map(repr, twice))} more than once')
 
 
 def check_classes_exist(classes: Sequence[str], categories: Sequence[dict], path: str) -> None:
@@ -263,12 +319,7 @@ def check_classes_exist(classes: Sequence[str], categories: Sequence[dict], path
     absent = [name for name in classes if name not in names]
     if not absent:
         return
-    hints = []
-    for name in absent[:5]:
-        near = difflib.get_close_matches(name, list(map(str, names)), n=2)
-        hints.append(
-            f'{name!r}' + (f' (did you mean {" or ".join(map(repr, near))}?)' if near else '')
-        )
+    hints = [name_with_hint(name, names) for name in absent[:5]]
     more = f' and {len(absent) - 5} more' if len(absent) > 5 else ''
     raise ConfigError(
         f'{len(absent)} of the {len(classes)} configured classes are not in the annotation file '
@@ -276,6 +327,12 @@ def check_classes_exist(classes: Sequence[str], categories: Sequence[dict], path
         f'Configured: {shortened(classes)}. Set metainfo=dict(classes=(...)) of this dataset to '
         "the file's names, and num_classes to match."
     )
+
+
+def name_with_hint(name: str, known: Iterable[Any]) -> str:
+    """Return a name that is not known, with those of the known ones that look like it."""
+    near = difflib.get_close_matches(name, [str(one) for one in known], n=2)
+    return f'{name!r}' + (f' (did you mean {" or ".join(map(repr, near))}?)' if near else '')
 
 
 def shortened(names: Sequence[str], limit: int = 10) -> str:

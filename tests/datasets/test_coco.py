@@ -140,7 +140,7 @@ def test_check_images_names_the_first_missing(build, tmp_path, serialize):
 @pytest.mark.parametrize(
     'classes, words',
     [
-        ('cat', r"the text 'cat'.*\('cat', \)"),
+        ('cat', r"the string 'cat'.*\('cat', \)"),
         ((), 'at least one name'),
         (('cat', 'cat'), "'cat' more than once"),
         (('cat', 'dgo'), r"1 of the 2 .*'dgo' \(did you mean 'dog'\?\).*'cat', 'dog'.*metainfo"),
@@ -216,6 +216,10 @@ def lacking(key, name):
         ),
         (changed('images', 0, file_name=3), 'id 1 has file_name=3'),
         (changed('images', 0, width=float('inf')), 'width=inf'),
+        (changed('annotations', 0, bbox=[1, 2, 3, 10**400]), 'annotation with id 1 .*four'),
+        (changed('annotations', 0, segmentation=[[1, 2, 3, 4, 5, 10**400]]), 'segmentation='),
+        (f'{{"images": {"[" * 100_000}', 'not valid JSON'),
+        (f'{{"images": {"1" * 5_000}}}', 'not valid JSON'),
     ],
 )
 def test_a_damaged_annotation_file_is_named_with_the_place(build, coco, words):
@@ -249,21 +253,38 @@ def test_a_test_set_may_have_no_annotations_but_a_training_set_may_not(build):
 @pytest.mark.parametrize(
     'values, words',
     [
-        (dict(id=0), 'id 0'),
-        (dict(category_id=99), 'not in "categories"'),
-        (dict(segmentation=dict(size=[40, 50], counts=[2000])), '1 objects have run-length masks'),
+        (dict(id=0), ': 1 id-zero, '),
+        (dict(category_id=99), ': 1 unknown-category, '),
+        (dict(segmentation=dict(size=[40, 50], counts=[2000])), ': 1 rle-mask, '),
+        (dict(segmentation=[[1, 2, 3, 4]]), ': 1 polygon-too-short, '),
     ],
 )
 def test_harmful_annotations_give_one_warning(build, log, values, words):
     build(changed('annotations', 0, **values))
-    assert len(log) == 1 and words in log[0]
+    (line,) = log
+    assert words in line
+    assert line.startswith('dataset check: ') and 'ann.json: 3 images, 3 objects: ' in line
+    assert 'check_dataset.py' in line
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_a_clean_file_gives_one_line_of_information(build, tmp_path, monkeypatch, test_mode):
+    lines = []
+    monkeypatch.setattr(
+        'mmyolo_lite.datasets.coco.print_log',
+        lambda text, logger, level: lines.append((level, text)),
+    )
+    build(content(categories=('cat',)), classes=('cat',), test_mode=test_mode)
+    path = tmp_path / 'ann.json'
+    expected = f'dataset check: {path}: 3 images, 3 objects, nothing found'
+    assert lines == [(logging.INFO, expected)]
 
 
 def test_marks_of_crowds_are_needed_where_results_are_evaluated(build, log):
     coco = content()
     del coco['annotations'][1]['iscrowd']
     build(coco)
-    assert len(log) == 1 and '1 annotations lack "iscrowd"' in log[0]
+    assert len(log) == 1 and ': 1 iscrowd-missing, ' in log[0]
     with pytest.raises(DataError, match='ann.json: 1 annotations lack "iscrowd".*the id 2.*to 0'):
         build(coco, test_mode=True)
 
@@ -275,8 +296,10 @@ def test_objects_without_polygons_are_counted_where_masks_are_loaded(build, log,
     coco['annotations'][0]['segmentation'] = []
     coco['annotations'][1]['segmentation'] = [[1, 2, 3, 4]]
     build(coco, pipeline=load)
-    assert [line for line in log if '2 of 3 objects have no polygon' in line] == log
-    assert len(log) == with_mask
+    check, *others = log
+    assert '1 polygon-too-short, 1 mask-missing' in check
+    assert [line for line in others if '2 of 3 objects have no polygon' in line] == others
+    assert len(others) == with_mask
     del coco['annotations'][2]['segmentation']
     if with_mask:
         with pytest.raises(DataError, match='3 objects, none with a polygon.*with_mask=True'):

@@ -1,6 +1,7 @@
 """Load images and annotations of a sample."""
 
 import math
+import os.path as osp
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,12 +40,14 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
             `results`, or None for an unreadable file with ``ignore_empty=True``.
 
         Raises:
-            UnreadableImageError: the file is missing or cannot be decoded to three 8-bit channels
-                (the former not with ``ignore_empty=True``).
+            UnreadableImageError: the file is missing, no regular file or cannot be decoded to three
+                8-bit channels (the former not with ``ignore_empty=True``).
             DataError: the decoded size is not the ``height`` and ``width`` of the annotation file.
         """
         path = results['img_path']
         try:
+            if osp.exists(path) and not osp.isfile(path):  # a pipe would be waited for
+                raise OSError('it is no regular file')
             loaded = super().transform(results)
         except Exception as error:
             if self.ignore_empty:
@@ -132,6 +135,27 @@ def valid_rings(mask: Sequence | dict | None, height: int, width: int) -> list[n
         if len(ring) % 2 == 0 and len(ring) >= 6
     ]
     return [ring for ring in rings if np.isfinite(ring).all()]
+
+
+def object_rings(instance: dict, path: str, height: int, width: int) -> list[np.ndarray]:
+    """Return the usable rings of an object, see :func:`valid_rings`.
+
+    Args:
+        instance: with ``mask`` and ``bbox``.
+        path: of its image, for the message.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+
+    Raises:
+        DataError: its run-length mask cannot be decoded.
+    """
+    try:
+        return valid_rings(instance.get('mask'), height, width)
+    except ValueError as error:
+        raise DataError(
+            f'{path}: the mask of the object with bbox={instance.get("bbox")} cannot be decoded: '
+            f'{error}. Convert it again.'
+        ) from error
 
 
 def has_mask(mask: Sequence | dict | None) -> bool:
@@ -225,13 +249,7 @@ class LoadAnnotations(_MMDetLoadAnnotations):
         height, width = results['ori_shape']
         kept, polygons = [], []
         for instance in instances:
-            try:
-                rings = valid_rings(instance.get('mask'), height, width)
-            except ValueError as error:
-                raise DataError(
-                    f'{results.get("img_path")}: the mask of the object with '
-                    f'bbox={instance.get("bbox")} cannot be decoded: {error}. Convert it again.'
-                ) from error
+            rings = object_rings(instance, str(results.get('img_path')), height, width)
             if rings:
                 kept.append(instance)
                 polygons.append([join_rings(rings)] if self.merge_polygons else rings)
