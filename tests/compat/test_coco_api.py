@@ -1,4 +1,4 @@
-"""Categories come in the order of the names asked for."""
+"""Categories come in the order of the names asked for; objects without a mask are ignored."""
 
 import json
 from pathlib import Path
@@ -52,3 +52,53 @@ def test_patching_again_changes_nothing() -> None:
     before = COCO.get_cat_ids
     coco_api.patch_mmdet()
     assert COCO.get_cat_ids is before
+
+
+# ---- objects without a mask
+
+
+def scores(tmp_path: Path, predictions: list[dict], iou_type: str, lacking: Any) -> list[float]:
+    """Score predictions against two objects, the second without a mask."""
+    from mmdet.datasets import api_wrappers
+
+    coco_api.patch_mmdet()
+    objects = [
+        dict(id=n, image_id=1, category_id=1, bbox=[40 * n, 10, 20, 20], area=400, iscrowd=0)
+        for n in (1, 2)
+    ]
+    objects[0]['segmentation'] = [square(40)]
+    objects[1].update(lacking)
+    image = dict(id=1, width=150, height=50, file_name='a')
+    content = dict(images=[image], annotations=objects, categories=CATEGORIES)
+    path = tmp_path / 'set.json'
+    path.write_text(json.dumps(content))
+    truth = api_wrappers.COCO(str(path))
+    found = truth.loadRes([dict(image_id=1, category_id=1, **one) for one in predictions])
+    results = []
+    for kind in (iou_type, 'bbox'):  # boxes are not changed by scoring masks
+        evaluation = api_wrappers.COCOeval(truth, found, kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        results.append(float(evaluation.stats[0]))
+    return results
+
+
+def square(x: float) -> list[float]:
+    return [x, 10, x + 20, 10, x + 20, 30, x, 30]
+
+
+@pytest.mark.parametrize('lacking', [{}, {'segmentation': []}, {'segmentation': None}])
+def test_objects_without_a_mask_do_not_count_in_mask_scores(tmp_path: Path, lacking: dict) -> None:
+    first = dict(segmentation=[square(40)], bbox=[40, 10, 20, 20], score=0.5)
+    second = dict(segmentation=[square(80)], bbox=[80, 10, 20, 20], score=0.9)
+    assert scores(tmp_path, [first], 'segm', lacking) == pytest.approx([1.0, 0.504], abs=0.01)
+    assert scores(tmp_path, [first, second], 'segm', lacking) == pytest.approx([1.0, 1.0])
+
+
+def test_the_metric_uses_it() -> None:
+    from mmdet.datasets import api_wrappers
+    from mmdet.evaluation.metrics import coco_metric
+
+    assert coco_metric.COCOeval is api_wrappers.COCOeval
+    assert coco_metric.COCOeval._of_mmyolo_lite
