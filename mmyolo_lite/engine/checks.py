@@ -9,6 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from mmyolo_lite import registry
+from mmyolo_lite.datasets.coco_checks import check_classes
 from mmyolo_lite.errors import ConfigError
 
 _PACKAGES = (
@@ -172,12 +173,10 @@ def _check_num_classes(config: Any, known: dict[str, Any]) -> None:
         if classes is None:
             component = known.get(own_name(dataset.get('type')))
             classes = getattr(component, 'METAINFO', {}).get('classes')
-        if isinstance(classes, str):
-            raise ConfigError(
-                f'{path}.metainfo.classes is the string {classes!r}, not a tuple of names. '
-                f'Write classes=({classes!r}, ) with the comma.'
-            )
-        if classes is not None and len(classes) != num_classes:
+        if classes is None:
+            continue
+        check_classes(classes, f'{path}.metainfo.classes')
+        if len(classes) != num_classes:
             raise ConfigError(
                 f'model.bbox_head.head_module.num_classes is {num_classes}, but '
                 f'{path}.metainfo.classes has {len(classes)}: {_few(classes)}. Set num_classes '

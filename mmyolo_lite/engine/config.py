@@ -13,6 +13,7 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from mmyolo_lite.engine.checks import head_config, innermost_datasets
+from mmyolo_lite.engine.coco_data import BLOCK, complete_data
 from mmyolo_lite.errors import ConfigError
 
 TRAIN_PARTS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
@@ -21,7 +22,7 @@ TEST_PARTS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 _READ = set(inspect.signature(Runner).parameters) - {'cfg'} | {
     *('activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
     *('env_cfg', 'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn'),
-    *('tta_model', 'tta_pipeline'),
+    *('tta_model', 'tta_pipeline', BLOCK),
 }
 # fields that configs fill from a variable of this name
 _FIELDS_OF_VARIABLES = {
@@ -62,7 +63,7 @@ _VARIABLES_OF_LAUNCHERS = {
 def load_config(
     path: str | Path, options: dict[str, Any] | None = None, needs: Sequence[str] = ()
 ) -> Config:
-    """Read a config file and merge options into it.
+    """Read a config file, merge options into it, and expand the short form of its data set.
 
     Args:
         path: a Python config; configs are code and run on loading.
@@ -72,6 +73,8 @@ def load_config(
 
     Raises:
         ConfigError: the file or one of its bases is missing, or does not load, or lacks a part.
+        DataError: names of classes are to come from an annotation file that is missing or unusable
+            (with `needs`; a warning without).
     """
     if not Path(path).is_file():
         raise ConfigError(f'Config not found: {path}. {_similar_configs(Path(path))}')
@@ -98,6 +101,7 @@ def load_config(
         if 'runner_type' not in config:  # another runner may read anything
             for sentence in _ineffective_options(options):
                 print(f'warning: {sentence}', file=sys.stderr)
+    complete_data(config, strict=bool(needs))
     lacking = [part for part in needs if not config.get(part)]
     if lacking:
         raise ConfigError(

@@ -85,11 +85,14 @@ def test_classes(classes, parts, tools, data, tmp_path):
 
 
 def test_num_classes_without_class_names(tools, data, tmp_path):
+    """The names are then those of the annotations."""
     extra = (
         "for loader in (train_dataloader, val_dataloader):\n    del loader['dataset']['metainfo']\n"
+        "model['bbox_head']['head_module']['num_classes'] = 2\n"
     )
     assert_one_line(
-        train(tools, tmp_path, data, extra=extra), 'num_classes is 1', 'has 80', "'person'"
+        train(tools, tmp_path, data, extra=extra),
+        *('num_classes is 2', "has 1: 'balloon'", 'Set num_classes to 1'),
     )
 
 

@@ -2,14 +2,17 @@
 random.
 """
 
+import logging
 from typing import Any
 
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.model.test_time_aug import BaseTTAModel
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmyolo_lite.datasets.coco_checks import shortened
 from mmyolo_lite.errors import CheckpointError
 from mmyolo_lite.registry import HOOKS
 
@@ -80,6 +83,36 @@ class CheckpointFitHook(Hook):
             (shapes or missing) and (self.strict or runner._resume)
         ):
             raise CheckpointError(_message(source, shapes, missing, total))
+        if self.strict or runner._resume:
+            _check_classes(checkpoint, runner, source)
+
+
+def _check_classes(checkpoint: dict, runner: Runner, source: str) -> None:
+    """Compare the class names of the training with those of the data set at hand.
+
+    Raises:
+        CheckpointError: they are the same in another order, so that every score would be wrong.
+    """
+    meta = checkpoint.get('meta')
+    trained = (meta.get('dataset_meta') or {}) if isinstance(meta, dict) else {}
+    trained = trained.get('classes') if isinstance(trained, dict) else None
+    loop = runner.train_loop if runner._resume else runner.test_loop
+    given = getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes')
+    if not isinstance(trained, (list, tuple)) or not given or list(trained) == list(given):
+        return
+    trained = list(map(str, trained))
+    if sorted(trained) == sorted(given):
+        raise CheckpointError(
+            f'Checkpoint {source} was trained with the classes in another order: '
+            f'{shortened(trained)}; the data set has {shortened(given)}. Set '
+            "metainfo=dict(classes=(...)) of the data set to the checkpoint's order."
+        )
+    print_log(
+        f'Checkpoint {source} was trained with the classes {shortened(trained)}; the data set has '
+        f'{shortened(given)}.',
+        'current',
+        logging.WARNING,
+    )
 
 
 def _weights(checkpoint: Any, source: str) -> dict[str, Tensor]:

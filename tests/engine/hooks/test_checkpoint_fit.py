@@ -17,8 +17,18 @@ def weights() -> dict[str, torch.Tensor]:
     return {'weight': torch.ones(1, 2), 'bias': torch.ones(1)}
 
 
-def check(checkpoint: Any, resume: bool = False, strict: bool = True) -> None:
-    runner = SimpleNamespace(model=torch.nn.Linear(2, 1), _load_from='a.pth', _resume=resume)
+def check(
+    checkpoint: Any, resume: bool = False, strict: bool = True, classes: tuple = ('a', 'b')
+) -> None:
+    dataset = SimpleNamespace(metainfo={'classes': classes})
+    loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=dataset))
+    runner = SimpleNamespace(
+        model=torch.nn.Linear(2, 1),
+        _load_from='a.pth',
+        _resume=resume,
+        train_loop=loop,
+        test_loop=loop,
+    )
     CheckpointFitHook(strict).after_load_checkpoint(runner, checkpoint)  # type: ignore[arg-type]
 
 
@@ -72,3 +82,35 @@ def test_the_config_of_a_checkpoint_is_not_run() -> None:
     checkpoint: dict = {'state_dict': weights(), 'meta': meta, 'message_hub': {}}
     check(checkpoint, resume=True)
     assert checkpoint['meta'] == {**META, 'seed': 0}
+
+
+def trained_with(classes: Any) -> dict:
+    meta = {**META, 'dataset_meta': {'classes': classes}}
+    return {'state_dict': weights(), 'meta': meta, 'message_hub': {}, 'optimizer': {}}
+
+
+@pytest.mark.parametrize('resume', [False, True])
+def test_classes_in_another_order_are_refused(resume: bool) -> None:
+    check(trained_with(('a', 'b')), resume)
+    check(trained_with(['a', 'b']), resume)
+    with pytest.raises(CheckpointError, match="another order: 'b', 'a'; the data set has 'a', 'b'"):
+        check(trained_with(('b', 'a')), resume)
+
+
+@pytest.mark.parametrize('meta', [None, 3, {}, {'dataset_meta': 3}, {'dataset_meta': {}}])
+def test_checkpoints_without_class_names_pass(meta: Any) -> None:
+    check({'state_dict': weights(), 'meta': meta})
+
+
+def test_other_classes_are_warned_of_and_start_values_are_free(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_instance('test_checkpoint_fit')
+    logger.addHandler(caplog.handler)
+    check(trained_with(('kite', 'balloon')))
+    assert "'kite', 'balloon'" in caplog.text
+    caplog.clear()
+    check(trained_with(('b', 'a')), strict=False)
+    assert not caplog.text
