@@ -223,7 +223,7 @@ def fit_v5_kmeans(
     if len(centers) < num:  # boxes of too few sizes for as many clusters
         centers = spread_start(boxes_wh, num, rng)
 
-    def value(anchors: Sizes) -> tuple[float, float]:
+    def value(anchors: Sizes) -> tuple[bool, float, float]:
         whole = anchors.round()  # as configs have them
         gain, recall, lacking = fitness_and_shortfall(boxes_wh, whole, match_thr)
         enough = recall >= least_recall

@@ -73,6 +73,8 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
 
     num_partners: int
     """Images taken beside the current one."""
+    keep_pieces: bool = False
+    """Leave the samples that were mixed, the current one first, under ``mix_pieces``, to be shown."""
 
     def __init__(
         self,
@@ -134,8 +136,11 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
         results['mix_results'] = (
             self._cached(results, dataset) if self.use_cached else self._fetch(dataset)
         )
+        pieces = [dict(results), *results['mix_results']] if self.keep_pieces else None
         results = self.mix(results)
         del results['mix_results']
+        if pieces is not None:
+            results['mix_pieces'] = pieces
         if dataset is not None:
             results['dataset'] = dataset
         return results
