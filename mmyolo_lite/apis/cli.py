@@ -49,6 +49,9 @@ def run_cli(main: Callable[[], None]) -> None:
             stderr as ``error: <message>``; code 130 after Ctrl-C. Any other exception is a defect
             of the program and propagates with its traceback.
     """
+    # names from other people's files may have letters that the terminal cannot show
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         main()
     except KeyboardInterrupt:

@@ -32,6 +32,7 @@ def _ignore_objects_without_mask() -> None:
 
     class COCOeval(api_wrappers.COCOeval):
         _of_mmyolo_lite = True
+        cocoGt: Any
 
         def _prepare(self) -> None:
             if self.params.iouType == 'segm':

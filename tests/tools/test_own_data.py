@@ -83,8 +83,8 @@ def test_ten_lines_are_enough(tools, fruit):
             ('4 of 4 image files', 'It is in data/fruit/images', "data_prefix=dict(img='images/')"),
         ),
         (
-            ("train_ann_file='train.json'", "train_ann_file='trian.json'"),
-            ('Annotation file not found', 'data/fruit/trian.json'),
+            ("train_ann_file='train.json'", "train_ann_file='training.json'"),
+            ('Annotation file not found', 'data/fruit/training.json'),
         ),
         (
             ("train_ann_file='train.json'", "train_anns='train.json'"),

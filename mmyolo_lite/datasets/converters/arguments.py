@@ -1,6 +1,5 @@
 """What the command lines of converters share: arguments, and the report on the screen."""
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
 
@@ -21,9 +20,6 @@ def add_report_arguments(parser: ArgumentParser) -> None:
 
 def print_reports(reports: Mapping[str, ConversionReport]) -> None:
     """Print what was kept and left out for every output, by the name of the output."""
-    # names from other people's files may have letters that the terminal cannot show
-    if hasattr(sys.stdout, 'reconfigure'):
-        sys.stdout.reconfigure(errors='backslashreplace')
     for output, report in reports.items():
         first, *rest = report.lines()
         print('\n'.join([f'{output}: {first}', *rest]))

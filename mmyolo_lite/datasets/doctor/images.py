@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import cv2
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -62,9 +63,17 @@ def look_at(path: str) -> ImageFacts:
     except OSError as error:
         return ImageFacts('image-unreadable', f'cannot be read: {error.strerror}')
     fact = _decoded(data)
-    if not fact.code and not cv2.haveImageReader(path):
+    if not fact.code and not _opencv_reads(path, data):
         return ImageFacts('image-unreadable', 'has a format that OpenCV does not read')
     return fact
+
+
+def _opencv_reads(path: str, data: bytes) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # a name that is no UTF-8: OpenCV ends the process on it
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) is not None
+    return cv2.haveImageReader(path)
 
 
 def _decoded(data: bytes) -> ImageFacts:

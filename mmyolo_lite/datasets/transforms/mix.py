@@ -74,7 +74,7 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
     num_partners: int
     """Images taken beside the current one."""
     keep_pieces: bool = False
-    """Leave the samples that were mixed, the current one first, under ``mix_pieces``, to be shown."""
+    """Leave the samples that were mixed, the current one first, under ``mix_pieces``."""
 
     def __init__(
         self,
