@@ -91,6 +91,7 @@ def test_test_settings() -> None:
         'min_bbox_size': 0,
         'mask_thr_binary': 0.5,
         'fast_test': True,
+        'masks_as_rle': True,
     }
 
 

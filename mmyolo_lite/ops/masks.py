@@ -3,7 +3,8 @@
 Letters: K mask channels, n detections, (H, W) network input, (H0, W0) original image, (h, w)
 prototype map.
 
-Masks are made in three steps: probabilities at prototype size, bilinear to network size and zero
+Masks come as one bool tensor, or as run-length masks without a tensor of that size ever being made.
+They are made in three steps: probabilities at prototype size, bilinear to network size and zero
 outside the box, bilinear to the original size and compared with the threshold. Two strategies give
 the same masks but for rounding. On a CPU each instance is worked on inside its own box: little
 arithmetic, many small calls. On other devices, and where OpenCV resizes, whole images are worked on
@@ -11,6 +12,8 @@ in chunks of instances: few calls, bounded memory.
 """
 
 import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,19 +22,52 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmyolo_lite.ops.postprocess import Letterbox
+from mmyolo_lite.ops.rle import RunLengthMasks, encode_columns
 
 MAX_CHUNK_PIXELS = 2**25
 """Most mask pixels worked on at a time: 128 MiB an array of float32."""
+MAX_STRIP_PIXELS = 2**21
+"""Most pixels of one instance that are interpolated at a time: 8 MiB an array of float32."""
+
+
+class MaskSettings(NamedTuple):
+    """How masks are pasted.
+
+    Attributes:
+        input_hw: (H, W).
+        letterbox: how the image lies in the input; None leaves the masks at network size.
+        mask_thr: a pixel is inside if its probability is above it, strict.
+        fast: interpolate probabilities on the device; otherwise threshold first and resize with
+            OpenCV on the CPU.
+    """
+
+    input_hw: tuple[int, int]
+    letterbox: Letterbox | None
+    mask_thr: float = 0.5
+    fast: bool = True
+
+    @property
+    def out_hw(self) -> tuple[int, int]:
+        """Size of the masks."""
+        return self.input_hw if self.letterbox is None else self.letterbox.ori_hw
+
+
+class Patch(NamedTuple):
+    """The part of a mask that can be inside.
+
+    Attributes:
+        top: first row in the mask.
+        left: first column in the mask.
+        columns: (w, h) bool, transposed: its columns as rows.
+    """
+
+    top: int
+    left: int
+    columns: Tensor
 
 
 def paste_masks(
-    coefficients: Tensor,
-    prototypes: Tensor,
-    boxes: Tensor,
-    input_hw: tuple[int, int],
-    letterbox: Letterbox | None,
-    mask_thr: float,
-    fast: bool = True,
+    coefficients: Tensor, prototypes: Tensor, boxes: Tensor, settings: MaskSettings
 ) -> Tensor:
     """Build the binary masks of one image.
 
@@ -39,23 +75,67 @@ def paste_masks(
         coefficients: (n, K).
         prototypes: (K, h, w).
         boxes: (n, 4) xyxy network pixels.
-        input_hw: (H, W).
-        letterbox: how the image lies in the input; None leaves the masks at network size.
-        mask_thr: a pixel is inside if its probability is above it, strict.
-        fast: interpolate probabilities on the device; otherwise threshold first and resize with
-            OpenCV on the CPU.
+        settings: sizes and threshold.
 
     Returns:
-        (n, H0, W0) bool; (n, H, W) without `letterbox`.
+        (n, H0, W0) bool; (n, H, W) without a letterbox.
     """
-    probabilities = (
-        (coefficients.float() @ prototypes.float().flatten(1))
-        .sigmoid()
-        .view(-1, *prototypes.shape[1:])
+    probabilities = _probabilities(coefficients, prototypes)
+    if not _goes_by_box(boxes, settings):
+        chunks = list(_chunks(probabilities, boxes, settings))
+        empty = torch.zeros((0, *settings.out_hw), dtype=torch.bool, device=boxes.device)
+        return torch.cat(chunks or [empty])
+    height, width = settings.out_hw
+    # columns lie together in memory, the order in which COCO's run-length encoding reads them
+    masks = torch.zeros((len(boxes), width, height), dtype=torch.bool)
+    for mask, patch in zip(masks, _patches(probabilities, boxes, settings), strict=True):
+        (w, h), top, left = patch.columns.shape, patch.top, patch.left
+        mask[left : left + w, top : top + h] = patch.columns
+    return masks.transpose(1, 2)
+
+
+def encode_masks(
+    coefficients: Tensor, prototypes: Tensor, boxes: Tensor, settings: MaskSettings
+) -> RunLengthMasks:
+    """Build the masks of one image as run-length masks; they equal :func:`paste_masks` bit for bit.
+
+    The memory taken does not grow with n. Arguments as there.
+    """
+    probabilities = _probabilities(coefficients, prototypes)
+    if _goes_by_box(boxes, settings):
+        patches = _patches(probabilities, boxes, settings)
+    else:
+        patches = (
+            _crop(mask)
+            for chunk in _chunks(probabilities, boxes, settings)
+            for mask in chunk.transpose(1, 2)
+        )
+    return RunLengthMasks(
+        (
+            encode_columns(patch.columns.numpy(), (patch.top, patch.left), settings.out_hw)
+            for patch in patches
+        ),
+        settings.out_hw,
     )
-    if fast and boxes.device.type == 'cpu':
-        return _inside_boxes(probabilities, boxes, input_hw, letterbox, mask_thr)
-    return _in_chunks(probabilities, boxes, input_hw, letterbox, mask_thr, fast)
+
+
+def _goes_by_box(boxes: Tensor, settings: MaskSettings) -> bool:
+    return settings.fast and boxes.device.type == 'cpu'
+
+
+def _probabilities(coefficients: Tensor, prototypes: Tensor) -> Tensor:
+    """Return (n, h, w), float32."""
+    logits = coefficients.float() @ prototypes.float().flatten(1)
+    return logits.sigmoid_().view(-1, *prototypes.shape[1:])
+
+
+def _crop(mask: Tensor) -> Patch:
+    """Return the part of a mask (W, H), its columns as rows, that has pixels; on the CPU."""
+    columns, rows = mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()
+    if not len(columns):
+        return Patch(0, 0, mask[:0, :0].cpu())
+    left, top = int(columns[0]), int(rows[0])
+    return Patch(top, left, mask[left : int(columns[-1]) + 1, top : int(rows[-1]) + 1].cpu())
 
 
 def _image_window(input_hw: tuple[int, int], letterbox: Letterbox) -> tuple[int, int, int, int]:
@@ -70,20 +150,15 @@ def _image_window(input_hw: tuple[int, int], letterbox: Letterbox) -> tuple[int,
     return int(top), int(height - top), int(left), int(width - left)
 
 
-def _in_chunks(
-    probabilities: Tensor,
-    boxes: Tensor,
-    input_hw: tuple[int, int],
-    letterbox: Letterbox | None,
-    mask_thr: float,
-    fast: bool,
-) -> Tensor:
-    """Work on full maps, in chunks of instances under :data:`MAX_CHUNK_PIXELS`."""
-    out_hw = input_hw if letterbox is None else letterbox.ori_hw
+def _chunks(probabilities: Tensor, boxes: Tensor, settings: MaskSettings) -> Iterator[Tensor]:
+    """Yield masks (m, H0, W0) of all instances in order, worked on as full maps, in chunks under
+    :data:`MAX_CHUNK_PIXELS`.
+    """
+    input_hw, letterbox, mask_thr, fast = settings
+    out_hw = settings.out_hw
     chunk = max(MAX_CHUNK_PIXELS // max(input_hw[0] * input_hw[1], out_hw[0] * out_hw[1]), 1)
     columns = torch.arange(input_hw[1], device=boxes.device)
     rows = torch.arange(input_hw[0], device=boxes.device)[:, None]
-    parts = []
     for start in range(0, len(boxes), chunk):
         part = slice(start, start + chunk)
         masks = F.interpolate(
@@ -95,15 +170,10 @@ def _in_chunks(
             top, bottom, left, right = _image_window(input_hw, letterbox)
             masks = masks[:, top:bottom, left:right]
             if not fast:
-                parts.append(_resize_binary(masks > mask_thr, out_hw))
+                yield _resize_binary(masks > mask_thr, out_hw)
                 continue
             masks = F.interpolate(masks[None], out_hw, mode='bilinear', align_corners=False)[0]
-        parts.append(masks > mask_thr)
-    return (
-        torch.cat(parts)
-        if parts
-        else torch.zeros((0, *out_hw), dtype=torch.bool, device=boxes.device)
-    )
+        yield masks > mask_thr
 
 
 def _resize_binary(masks: Tensor, size_hw: tuple[int, int]) -> Tensor:
@@ -120,24 +190,16 @@ def _resize_binary(masks: Tensor, size_hw: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.stack(resized)).bool().to(masks.device)
 
 
-def _inside_boxes(
-    probabilities: Tensor,
-    boxes: Tensor,
-    input_hw: tuple[int, int],
-    letterbox: Letterbox | None,
-    mask_thr: float,
-) -> Tensor:
-    """Work on each instance inside its own box."""
-    if letterbox is None:
-        (out_h, out_w), window = input_hw, (0, input_hw[0], 0, input_hw[1])
-    else:
-        (out_h, out_w), window = letterbox.ori_hw, _image_window(input_hw, letterbox)
+def _patches(probabilities: Tensor, boxes: Tensor, settings: MaskSettings) -> Iterator[Patch]:
+    """Yield the mask of each instance in order, worked on inside its own box."""
+    input_hw, (out_h, out_w) = settings.input_hw, settings.out_hw
+    window = (0, input_hw[0], 0, input_hw[1])
+    if settings.letterbox is not None:
+        window = _image_window(input_hw, settings.letterbox)
     top, bottom, left, right = window
-    # columns lie together in memory, the order in which COCO's run-length encoding reads them
-    masks = torch.zeros((len(boxes), out_w, out_h), dtype=torch.bool).transpose(1, 2)
     # pixel j is inside if x1 <= j < x2, so a box covers the whole pixels [ceil x1, ceil x2)
-    for mask, probability, (x1, y1, x2, y2) in zip(
-        masks, probabilities, boxes.ceil().long().tolist(), strict=True
+    for probability, (x1, y1, x2, y2) in zip(
+        probabilities, boxes.ceil().long().tolist(), strict=True
     ):
         vertical = _Axis(
             max(y1, top), min(y2, bottom), top, bottom, out_h, input_hw[0], probability.shape[0]
@@ -146,13 +208,31 @@ def _inside_boxes(
             max(x1, left), min(x2, right), left, right, out_w, input_hw[1], probability.shape[1]
         )
         if vertical.empty or horizontal.empty:
+            yield Patch(0, 0, torch.zeros((0, 0), dtype=torch.bool))
             continue
-        patch = vertical.to_network(horizontal.to_network(probability.T).T)
-        patch = vertical.to_image(horizontal.to_image(patch.T).T)
-        mask[vertical.out_start : vertical.out_stop, horizontal.out_start : horizontal.out_stop] = (
-            patch > mask_thr
+        # half-way: columns of the image, still rows of the network
+        rows = vertical.to_network(horizontal.to_network(probability.T).T)
+        columns = vertical.to_image(rows).T
+        yield Patch(
+            vertical.out_start,
+            horizontal.out_start,
+            _above(columns, horizontal, settings.mask_thr),
         )
-    return masks
+
+
+def _above(values: Tensor, axis: '_Axis', mask_thr: float) -> Tensor:
+    """Return (out, m) bool: network pixels (stop - start, m) interpolated along `axis` to the image
+    and compared, in strips under :data:`MAX_STRIP_PIXELS`.
+    """
+    size, width = axis.out_stop - axis.out_start, values.shape[1]
+    step = max(MAX_STRIP_PIXELS // max(width, 1), 1)
+    if step >= size:
+        return axis.to_image(values) > mask_thr
+    found = torch.empty((size, width), dtype=torch.bool)
+    for start in range(0, size, step):
+        part = slice(start, min(start + step, size))
+        found[part] = axis.to_image(values, part) > mask_thr
+    return found
 
 
 class _Axis:
@@ -200,9 +280,17 @@ class _Axis:
         )
         return torch.lerp(values[low], values[high], weight[:, None])
 
-    def to_image(self, values: Tensor) -> Tensor:
-        """Interpolate network pixels of the box to image pixels, with zeros around the box."""
-        low, high, weight = _taps(self.out_start, self.out_stop, self.step, self.image_size)
+    def to_image(self, values: Tensor, part: slice | None = None) -> Tensor:
+        """Interpolate network pixels of the box to image pixels, with zeros around the box.
+
+        Args:
+            values: (stop - start, m).
+            part: of the image pixels from ``out_start``; None for all.
+        """
+        start, stop = self.out_start, self.out_stop
+        if part is not None:
+            start, stop = start + part.start, start + part.stop
+        low, high, weight = _taps(start, stop, self.step, self.image_size)
         padded = F.pad(values, (0, 0, 1, 1))
         first = self.start - self.image_start - 1
         low, high = ((tap - first).clamp(0, len(padded) - 1) for tap in (low, high))

@@ -1,5 +1,6 @@
 """Masks are pasted as the specification says, by both strategies, in bounded memory."""
 
+import resource
 from typing import Any
 from unittest import mock
 
@@ -7,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.nn import functional as F
 
 from mmyolo_lite.ops import masks as module
-from mmyolo_lite.ops.masks import paste_masks
+from mmyolo_lite.ops.masks import MaskSettings, encode_masks, paste_masks
 from mmyolo_lite.ops.postprocess import Letterbox
 
 INPUT_HW = (64, 96)
@@ -38,17 +40,23 @@ def probabilities_of(arguments: dict[str, Any]) -> Tensor:
     )
 
 
+def in_chunks(arguments: dict[str, Any], settings: MaskSettings) -> Tensor:
+    """Masks by whole maps."""
+    chunks = module._chunks(probabilities_of(arguments), arguments['boxes'], settings)
+    return torch.cat(list(chunks))
+
+
 @pytest.mark.parametrize('fast', [True, False])
 @pytest.mark.parametrize('count', [1, 129, 513])
 def test_many_instances_in_bounded_chunks(
     count: int, fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = instances(count)
-    settings = (probabilities_of(arguments), arguments['boxes'], INPUT_HW, LETTERBOX, 0.5, fast)
-    at_once = module._in_chunks(*settings)
+    settings = MaskSettings(INPUT_HW, LETTERBOX, 0.5, fast)
+    at_once = in_chunks(arguments, settings)
     monkeypatch.setattr(module, 'MAX_CHUNK_PIXELS', 20 * INPUT_HW[0] * INPUT_HW[1])
     with mock.patch.object(F, 'interpolate', side_effect=F.interpolate) as interpolated:
-        chunked = module._in_chunks(*settings)
+        chunked = in_chunks(arguments, settings)
     assert max(call.args[0].shape[1] for call in interpolated.call_args_list) == min(count, 20)
     assert chunked.dtype == torch.bool and chunked.shape == (count, 50, 81)
     assert torch.equal(chunked, at_once)
@@ -60,9 +68,7 @@ def test_chunks_count_the_pixels_of_a_large_original(monkeypatch: pytest.MonkeyP
     letterbox = Letterbox((500, 810), (80 / 810, 48 / 500), (8.0, 8.0, 8.0, 8.0))
     arguments = instances(7)
     with mock.patch.object(F, 'interpolate', side_effect=F.interpolate) as interpolated:
-        module._in_chunks(
-            probabilities_of(arguments), arguments['boxes'], INPUT_HW, letterbox, 0.5, True
-        )
+        in_chunks(arguments, MaskSettings(INPUT_HW, letterbox))
     assert [call.args[0].shape[1] for call in interpolated.call_args_list] == [3, 3, 3, 3, 1, 1]
 
 
@@ -86,14 +92,9 @@ def test_both_strategies_agree(letterbox: Letterbox | None) -> None:
         )
     )
     coefficients = torch.cat((arguments['coefficients'], arguments['coefficients'][:3]))
-    settings = (
-        probabilities_of({**arguments, 'coefficients': coefficients}),
-        boxes,
-        INPUT_HW,
-        letterbox,
-        0.5,
-    )
-    inside, full = module._inside_boxes(*settings), module._in_chunks(*settings, True)
+    arguments.update(coefficients=coefficients, boxes=boxes)
+    settings = MaskSettings(INPUT_HW, letterbox)
+    inside, full = paste_masks(**arguments, settings=settings), in_chunks(arguments, settings)
     assert full.any()
     assert (inside != full).flatten(1).sum(dim=1).max() <= 1  # rounding at the threshold
 
@@ -101,9 +102,7 @@ def test_both_strategies_agree(letterbox: Letterbox | None) -> None:
 @pytest.mark.parametrize('fast', [True, False])
 def test_masks_stay_inside_their_boxes(fast: bool) -> None:
     arguments = instances(40)
-    masks = paste_masks(
-        **arguments, input_hw=INPUT_HW, letterbox=LETTERBOX, mask_thr=0.5, fast=fast
-    )
+    masks = paste_masks(**arguments, settings=MaskSettings(INPUT_HW, LETTERBOX, 0.5, fast))
     boxes = LETTERBOX.to_original(arguments['boxes'])
     margin = 2  # the interpolation softens the crop by up to one network pixel
     for mask, (x1, y1, x2, y2) in zip(masks, boxes.tolist(), strict=True):
@@ -137,47 +136,70 @@ def plain_masks(coefficients: Tensor, prototypes: Tensor, boxes: Tensor, fast: b
 @pytest.mark.parametrize('fast', [True, False])
 def test_equal_to_the_formula(fast: bool) -> None:
     arguments = instances(30)
-    masks = paste_masks(
-        **arguments, input_hw=INPUT_HW, letterbox=LETTERBOX, mask_thr=0.5, fast=fast
-    )
+    masks = paste_masks(**arguments, settings=MaskSettings(INPUT_HW, LETTERBOX, 0.5, fast))
     assert (masks.numpy() != plain_masks(**arguments, fast=fast)).sum(axis=(1, 2)).max() <= 2
 
 
 def test_without_letterbox_masks_have_network_size() -> None:
     arguments = instances(5)
-    masks = paste_masks(**arguments, input_hw=INPUT_HW, letterbox=None, mask_thr=0.5)
+    settings = MaskSettings(INPUT_HW, None)
+    masks = paste_masks(**arguments, settings=settings)
     assert masks.shape == (5, *INPUT_HW)
-    assert torch.equal(
-        masks,
-        module._in_chunks(
-            probabilities_of(arguments), arguments['boxes'], INPUT_HW, None, 0.5, True
-        ),
-    )
+    assert torch.equal(masks, in_chunks(arguments, settings))
 
 
 @pytest.mark.parametrize('fast', [True, False])
 def test_boxes_without_area_have_empty_masks(fast: bool) -> None:
     arguments = {**instances(2), 'boxes': torch.tensor([[10.0, 10, 10, 10], [5.0, 20, 40, 20]])}
-    masks = paste_masks(
-        **arguments, input_hw=INPUT_HW, letterbox=LETTERBOX, mask_thr=0.5, fast=fast
-    )
+    masks = paste_masks(**arguments, settings=MaskSettings(INPUT_HW, LETTERBOX, 0.5, fast))
     assert masks.shape == (2, 50, 81) and not masks.any()
 
 
 @pytest.mark.parametrize(('letterbox', 'shape'), [(LETTERBOX, (0, 50, 81)), (None, (0, *INPUT_HW))])
 def test_no_instances(letterbox: Letterbox | None, shape: tuple) -> None:
-    masks = paste_masks(**instances(0), input_hw=INPUT_HW, letterbox=letterbox, mask_thr=0.5)
+    masks = paste_masks(**instances(0), settings=MaskSettings(INPUT_HW, letterbox))
     assert masks.shape == shape and masks.dtype == torch.bool
 
 
 def test_half_precision_maps_are_computed_in_float32() -> None:
     arguments = instances(8)
     half = {name: arguments[name].half() for name in ('coefficients', 'prototypes')}
-    settings = {
-        'boxes': arguments['boxes'],
-        'input_hw': INPUT_HW,
-        'letterbox': LETTERBOX,
-        'mask_thr': 0.5,
-    }
+    more = {'boxes': arguments['boxes'], 'settings': MaskSettings(INPUT_HW, LETTERBOX)}
     rounded = {name: value.float() for name, value in half.items()}
-    assert torch.equal(paste_masks(**half, **settings), paste_masks(**rounded, **settings))
+    assert torch.equal(paste_masks(**half, **more), paste_masks(**rounded, **more))
+
+
+# ---- run-length masks
+
+
+@pytest.mark.parametrize('fast', [True, False])
+@pytest.mark.parametrize('strip', [2**21, 50])
+@pytest.mark.parametrize('letterbox', [None, LETTERBOX, Letterbox((301, 222), (1.0, 1.0))])
+def test_encoded_masks_equal_pasted_ones(
+    fast: bool, strip: int, letterbox: Letterbox | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = instances(40)
+    arguments['boxes'][:3] = torch.tensor([[-9.0, -9, 200, 200], [10, 10, 10, 10], [0, 0, 96, 9]])
+    settings = MaskSettings(INPUT_HW, letterbox, 0.5, fast)
+    pasted = paste_masks(**arguments, settings=settings)
+    monkeypatch.setattr(module, 'MAX_STRIP_PIXELS', strip)
+    encoded = encode_masks(**arguments, settings=settings)
+    assert torch.equal(encoded.to_tensor(), pasted) and pasted.any()
+    for rle, mask in zip(encoded, pasted.numpy(), strict=True):
+        assert rle == coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+
+
+def test_no_masks_keep_their_size() -> None:
+    encoded = encode_masks(**instances(0), settings=MaskSettings(INPUT_HW, LETTERBOX))
+    assert encoded.shape == (0, 50, 81) and encoded.numpy().shape == (0, 50, 81)
+
+
+def test_three_hundred_masks_of_a_large_photo_stay_small() -> None:
+    """As bool they would take 3.6 GB."""
+    arguments = instances(300)
+    arguments['boxes'][:5] = torch.tensor([0.0, 0, 96, 64])
+    settings = MaskSettings(INPUT_HW, Letterbox((3000, 4500), (96 / 4500, 64 / 3000)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    encoded = encode_masks(**arguments, settings=settings)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 256 * 1024  # KiB
+    assert len(encoded) == 300 and sum(map(coco_mask.area, encoded)) > 10**6

@@ -17,6 +17,8 @@ model_test_cfg = dict(
     mask_thr_binary=0.5,
     # resize the probabilities of masks on the device, then compare with mask_thr_binary
     fast_test=True,
+    # run-length masks, made without an array of all; False: masks (n, height, width) bool
+    masks_as_rle=True,
 )
 
 model = dict(

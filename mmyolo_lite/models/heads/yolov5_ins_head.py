@@ -23,7 +23,7 @@ from mmyolo_lite.ops.mask_loss import (
     mask_loss_per_positive,
     resize_target_masks,
 )
-from mmyolo_lite.ops.masks import paste_masks
+from mmyolo_lite.ops.masks import MaskSettings, encode_masks, paste_masks
 from mmyolo_lite.registry import MODELS
 
 
@@ -37,8 +37,8 @@ class YOLOv5InsHead(YOLOv5Head):
             must agree with ``Polygon2Mask.mask_overlap`` of the pipeline.
         loss_mask: loss of a mask pixel, without reduction.
         loss_mask_weight: weight of the mask loss.
-        kwargs: those of :class:`YOLOv5Head`; ``test_cfg`` also takes ``mask_thr_binary`` and
-            ``fast_test``.
+        kwargs: those of :class:`YOLOv5Head`; ``test_cfg`` also takes ``mask_thr_binary``,
+            ``fast_test`` and ``masks_as_rle``, which gives run-length masks in place of an array.
     """
 
     def __init__(
@@ -130,7 +130,8 @@ class YOLOv5InsHead(YOLOv5Head):
     ) -> InstanceData:
         """Suppress in network pixels, build the masks, then map boxes to the original image.
 
-        The result has ``masks`` (n, H0, W0) bool, and ``coeffs`` (n, K) already times objectness.
+        The result has ``masks``, (n, H0, W0) bool or run-length masks, and ``coeffs`` (n, K)
+        already times objectness.
         """
         result = suppress(result, cfg, with_nms)
         batch_h, batch_w = meta['batch_input_shape'][:2]
@@ -140,15 +141,11 @@ class YOLOv5InsHead(YOLOv5Head):
             image, :, : input_hw[0] * proto_h // batch_h, : input_hw[1] * proto_w // batch_w
         ]
         letterbox = measured_letterbox(meta) if rescale else None
-        result.masks = paste_masks(
-            result.coeffs,
-            prototypes,
-            result.bboxes,
-            input_hw,
-            letterbox,
-            cfg.get('mask_thr_binary', 0.5),
-            cfg.get('fast_test', False),
+        settings = MaskSettings(
+            input_hw, letterbox, cfg.get('mask_thr_binary', 0.5), cfg.get('fast_test', False)
         )
+        build = encode_masks if cfg.get('masks_as_rle', False) else paste_masks
+        result.masks = build(result.coeffs, prototypes, result.bboxes, settings)
         if letterbox is not None:
             result.bboxes = letterbox.to_original(result.bboxes)
         result.bboxes = clip_boxes(
