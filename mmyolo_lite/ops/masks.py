@@ -22,7 +22,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmyolo_lite.ops.postprocess import Letterbox
-from mmyolo_lite.ops.rle import RunLengthMasks, encode_columns
+from mmyolo_lite.ops.run_length_masks import RunLengthMasks
+from mmyolo_lite.ops.run_lengths import encode_columns
 
 MAX_CHUNK_PIXELS = 2**25
 """Most mask pixels worked on at a time: 128 MiB an array of float32."""

@@ -5,7 +5,8 @@ import torch
 from mmengine.fileio import load
 
 from mmyolo_lite.evaluation import DumpDetResults
-from mmyolo_lite.ops.rle import RunLengthMasks, encode_columns
+from mmyolo_lite.ops.run_length_masks import RunLengthMasks
+from mmyolo_lite.ops.run_lengths import encode_columns
 
 
 def test_both_forms_are_dumped_alike(tmp_path) -> None:

@@ -1,6 +1,6 @@
-"""Run-length masks in COCO's form, encoded from the part of the image that they cover.
+"""Run-length masks of one image in place of an array of them.
 
-Letters: n masks, (H, W) image, (h, w) part of it.
+Letters: n masks, (H, W) image.
 """
 
 from collections.abc import Iterable
@@ -13,38 +13,6 @@ from torch import Tensor
 
 Rle = dict[str, Any]
 """``size``: [H, W]; ``counts``: bytes, the compressed form of pycocotools."""
-
-
-def encode_columns(
-    columns: NDArray[np.bool_], corner_yx: tuple[int, int], size_hw: tuple[int, int]
-) -> Rle:
-    """Encode a mask that is False outside one part of the image.
-
-    Args:
-        columns: (w, h), the part, its columns as rows: the order in which COCO's runs go.
-        corner_yx: row and column of its first pixel in the image.
-        size_hw: (H, W).
-
-    Returns:
-        What ``pycocotools.mask.encode`` gives for the whole (H, W) mask, without making one.
-    """
-    from pycocotools import mask as coco_mask
-
-    height, width = size_hw
-    count = columns.shape[1] + 1
-    bordered = np.zeros((len(columns), count + 1), dtype=np.bool_)
-    bordered[:, 1:-1] = columns
-    # every column starts and ends outside, so borders alternate: a run begins, a run ends
-    column, row = np.divmod(np.flatnonzero(bordered[:, 1:] != bordered[:, :-1]), count)
-    borders = (corner_yx[1] + column) * height + corner_yx[0] + row
-    # a run that ends at the lower border goes on where the next column begins
-    joined = np.flatnonzero(borders[1:-1:2] == borders[2::2]) * 2 + 1
-    borders = np.delete(borders, np.concatenate([joined, joined + 1]))
-    runs = np.diff(borders, prepend=0, append=height * width)
-    # pycocotools writes no run behind the last pixel
-    runs = runs[:-1] if len(runs) > 1 and runs[-1] == 0 else runs
-    counts = {'size': [height, width], 'counts': runs.tolist()}
-    return coco_mask.frPyObjects(counts, height, width)
 
 
 class RunLengthMasks(list):
