@@ -208,3 +208,35 @@ def flatten_levels(level_maps: Sequence[Tensor], num_base_priors: int) -> Tensor
         )  # (B, h, w, A, D)
         rows.append(attributes.reshape(level_map.shape[0], -1, attributes.shape[-1]))
     return torch.cat(rows, dim=1)
+
+
+def gather_priors(
+    level_maps: Sequence[Tensor], num_base_priors: int, image: int, index: Tensor
+) -> Tensor:
+    """Return the attributes of some priors of one image: ``flatten_levels(...)[image, index]``
+    without putting all the others into order.
+
+    Args:
+        level_maps: each (B, A*D, h, w).
+        num_base_priors: A.
+        image: number in the batch.
+        index: (m,) int64 of priors, in any order.
+
+    Returns:
+        (m, D), float32.
+    """
+    found: Tensor | None = None
+    start = 0
+    for level_map in level_maps:
+        attributes = split_attributes(level_map, num_base_priors)[image].flatten(1, 2)  # (A, hw, D)
+        size = attributes.shape[0] * attributes.shape[1]
+        # priors of other levels read any row and are then overwritten: no host has to wait for a
+        # count of those of this level
+        local = (index - start).clamp(0, size - 1)
+        rows = attributes[
+            local % num_base_priors, local.div(num_base_priors, rounding_mode='floor')
+        ].float()
+        found = rows if found is None else torch.where((index >= start)[:, None], rows, found)
+        start += size
+    assert found is not None, 'there is at least one level'
+    return found

@@ -11,7 +11,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmyolo_lite.models.heads.head_modules import flatten_levels
+from mmyolo_lite.models.heads.head_modules import flatten_levels, gather_priors
 from mmyolo_lite.models.heads.results import recorded_letterbox, suppress
 from mmyolo_lite.ops.boxes import clip_boxes
 from mmyolo_lite.ops.postprocess import filter_candidates
@@ -68,10 +68,7 @@ class PredictMixin:
             ``labels`` (n,) int64.
         """
         settings = (self.test_cfg if cfg is None else cfg) or {}
-        flat = {
-            name: flatten_levels([m.float() for m in level_maps], self.num_base_priors)
-            for name, level_maps in self._maps_by_name(maps).items()
-        }
+        objectness = flatten_levels(maps[2], self.num_base_priors)[..., 0].float().sigmoid()
         sizes = [level_map.shape[-2:] for level_map in maps[0]]
         priors = torch.cat(self.priors.levels(sizes, torch.float32, maps[0][0].device))
         strides = torch.cat(
@@ -82,20 +79,24 @@ class PredictMixin:
         )
         results = []
         for image, meta in enumerate(img_metas):
-            rows = {name: values[image] for name, values in flat.items()}
-            candidates = self._candidates(rows, priors, strides, settings)
+            candidates = self._candidates(maps, image, objectness[image], priors, strides, settings)
             results.append(self._finish(candidates, maps, image, meta, settings, rescale, with_nms))
         return results
 
-    def _maps_by_name(self, maps: Sequence[Any]) -> dict[str, list[Tensor]]:
-        return dict(zip(('cls', 'bbox', 'obj'), maps, strict=False))
-
     def _candidates(
-        self, rows: dict[str, Tensor], priors: Tensor, strides: Tensor, cfg: dict
+        self,
+        maps: Sequence[Any],
+        image: int,
+        objectness: Tensor,
+        priors: Tensor,
+        strides: Tensor,
+        cfg: dict,
     ) -> InstanceData:
-        """Filter the priors of one image and decode those that pass; boxes in network pixels."""
+        """Filter the priors of one image and decode those that pass; boxes in network pixels.
+
+        Classes are read where the objectness passes, boxes and coefficients where a score does.
+        """
         score_thr = cfg.get('score_thr', -1)
-        objectness = rows['obj'][:, 0].sigmoid()
         # strict, and on objectness alone, before the classes are looked at
         passed = (
             objectness > score_thr
@@ -103,16 +104,33 @@ class PredictMixin:
             else torch.ones_like(objectness, dtype=torch.bool)
         ).nonzero()
         passed = passed[:, 0]
-        scores = rows['cls'][passed].sigmoid() * objectness[passed, None]
+        classes = self._rows(maps[0], image, passed).sigmoid()
         values, labels, chosen = filter_candidates(
-            scores, score_thr, cfg.get('nms_pre', 100000), cfg.get('multi_label', True)
+            classes * objectness[passed, None],
+            score_thr,
+            cfg.get('nms_pre', 100000),
+            cfg.get('multi_label', True),
         )
         index = passed[chosen]
         result = InstanceData(scores=values, labels=labels)
-        result.bboxes = self.bbox_coder.decode(priors[index], rows['bbox'][index], strides[index])
-        if 'coeff' in rows:
-            result.coeffs = rows['coeff'][index] * objectness[index, None]
+        result.bboxes = self.bbox_coder.decode(
+            priors[index], self._rows(maps[1], image, index), strides[index]
+        )
+        self._add_outputs(result, maps, image, index, objectness[index])
         return result
+
+    def _rows(self, level_maps: Sequence[Tensor], image: int, index: Tensor) -> Tensor:
+        return gather_priors(level_maps, self.num_base_priors, image, index)
+
+    def _add_outputs(
+        self,
+        result: InstanceData,
+        maps: Sequence[Any],
+        image: int,
+        index: Tensor,
+        objectness: Tensor,
+    ) -> None:
+        """Add what the head predicts besides for the priors `index` (n,) to the candidates."""
 
     def _finish(
         self,

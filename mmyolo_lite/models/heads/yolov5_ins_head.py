@@ -115,8 +115,16 @@ class YOLOv5InsHead(YOLOv5Head):
             )
         return masks
 
-    def _maps_by_name(self, maps: Sequence[Any]) -> dict[str, list[Tensor]]:
-        return {**super()._maps_by_name(maps), 'coeff': maps[3]}
+    def _add_outputs(
+        self,
+        result: InstanceData,
+        maps: Sequence[Any],
+        image: int,
+        index: Tensor,
+        objectness: Tensor,
+    ) -> None:
+        """Add the mask coefficients times objectness."""
+        result.coeffs = self._rows(maps[3], image, index) * objectness[:, None]
 
     def _finish(
         self,
