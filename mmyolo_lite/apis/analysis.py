@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmyolo_lite.apis.anchors import training_input_wh
+from mmyolo_lite.apis.anchors import DEFAULT_INPUT_WH
 from mmyolo_lite.apis.datasets import build_datasets
 from mmyolo_lite.datasets import statistics
 from mmyolo_lite.datasets.coco_checks import read_coco_json, shortened
-from mmyolo_lite.datasets.converters.coco_json import write_json
+from mmyolo_lite.datasets.file_io import write_json
 from mmyolo_lite.datasets.statistics import BoxTable, Statistics
+from mmyolo_lite.engine.config import training_input_wh
 from mmyolo_lite.errors import ConfigError, DataError
+from mmyolo_lite.visualization.dataset_plots import save_plots
 
 REPORT = 'analysis.json'
 MAX_AREA_EDGES = 3
@@ -35,7 +37,7 @@ class AnalysisOptions:
     validation: bool = False
     class_name: str | None = None
     area_rule: Sequence[float] = ()
-    functions: Sequence[str] = field(default=())
+    functions: Sequence[str] = ()
     input_wh: tuple[int, int] | None = None
 
 
@@ -53,7 +55,7 @@ def analyse(config: Any, options: AnalysisOptions) -> list[str]:
             f'got {" ".join(f"{side:g}" for side in rule)}'
         )
     loader = 'val_dataloader' if options.validation else 'train_dataloader'
-    input_wh = options.input_wh or training_input_wh(config)
+    input_wh = options.input_wh or training_input_wh(config) or DEFAULT_INPUT_WH
     described = [
         _describe(dataset, input_wh, options.class_name)
         for dataset in build_datasets(config, loader)
@@ -99,11 +101,6 @@ def _warn_of_absent(described: list, validation: Statistics) -> None:
 
 
 def _save_plots(table: BoxTable, report: Statistics, options: AnalysisOptions) -> list[Path]:
-    try:
-        from mmyolo_lite.visualization.dataset_plots import save_plots
-    except ImportError:
-        report.warnings.append('figures need matplotlib: pip install matplotlib')
-        return []
     name = options.class_name or Path(report.name).stem
     name = re.sub(r'[^\w.-]', '_', name)
     try:

@@ -13,8 +13,9 @@ import numpy as np
 from tqdm import tqdm
 
 from mmyolo_lite.apis.datasets import box_sizes, build_datasets
-from mmyolo_lite.datasets.converters.coco_json import refuse_existing, write_json, write_text
-from mmyolo_lite.engine.checks import head_config, own_name, typed_nodes
+from mmyolo_lite.datasets.file_io import refuse_existing, write_json, write_text
+from mmyolo_lite.engine.checks import head_config, type_name
+from mmyolo_lite.engine.config import training_input_wh
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.ops import anchors as ops
 
@@ -116,7 +117,7 @@ def optimize_anchors(config: Any, options: AnchorOptions | None = None) -> Ancho
         raise ConfigError(
             f'The algorithm {options.algorithm!r} is unknown; there are {", ".join(ALGORITHMS)}.'
         )
-    input_wh = options.input_wh or training_input_wh(config)
+    input_wh = options.input_wh or training_input_wh(config) or DEFAULT_INPUT_WH
     match_thr = options.match_thr
     if match_thr is None:
         match_thr = float(head_config(config).get('prior_match_thr', 4.0))
@@ -177,7 +178,7 @@ def config_anchors(config: Any) -> Levels:
         ConfigError: it has none of :data:`GENERATOR`, or they are no lists of pairs.
     """
     generator = head_config(config).get('prior_generator') or {}
-    if str(generator.get('type', '')).rpartition('.')[2] != GENERATOR:
+    if type_name(generator.get('type')) != GENERATOR:
         raise ConfigError(
             f'model.bbox_head.prior_generator.type is {generator.get("type")!r}; anchors can be '
             f'fitted for a {GENERATOR} alone.'
@@ -193,15 +194,6 @@ def config_anchors(config: Any) -> Levels:
     if not levels or not all(levels):
         raise ConfigError('model.bbox_head.prior_generator.base_sizes has no anchors.')
     return levels
-
-
-def training_input_wh(config: Any) -> tuple[int, int]:
-    """Return width and height of training images: of the mosaic, or 640 x 640."""
-    for _, step in typed_nodes(config.get('train_dataloader') or {}, ''):
-        if own_name(step['type']) == 'Mosaic' and 'img_scale' in step:
-            width, height = step['img_scale']
-            return int(width), int(height)
-    return DEFAULT_INPUT_WH
 
 
 def output_paths(config_path: str | Path, out_dir: str | Path) -> tuple[Path, Path]:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from mmyolo_lite.apis.datasets import build_datasets
 from mmyolo_lite.datasets.coco_checks import check_classes_exist, read_coco_json
 from mmyolo_lite.datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
-from mmyolo_lite.engine.checks import innermost_datasets
+from mmyolo_lite.engine.checks import innermost_datasets, type_name
 from mmyolo_lite.engine.config import has_masks
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.visualization import stages
@@ -76,10 +76,12 @@ def pictures(config: Any, options: BrowseOptions) -> Iterator[tuple[str, Image]]
     loader = f'{options.phase}_dataloader'
     if options.phase != 'train':
         _load_annotations_early(config, loader)
+    datasets = build_datasets(config, loader, pipeline=None)
+    chosen = _chosen(options, sum(map(len, datasets)))
     offset = 0
-    for dataset in build_datasets(config, loader, pipeline=None):
+    for dataset in datasets:
         names, colors = dataset.metainfo['classes'], dataset.metainfo['palette']
-        for index in _chosen(options, len(dataset), offset):
+        for index in (i for i in chosen if offset <= i < offset + len(dataset)):
             picture = _picture(dataset, index - offset, options, Legend(names, colors))
             if picture is not None:
                 path = dataset.get_data_info(index - offset)['img_path']
@@ -87,24 +89,25 @@ def pictures(config: Any, options: BrowseOptions) -> Iterator[tuple[str, Image]]
         offset += len(dataset)
 
 
-def _chosen(options: BrowseOptions, length: int, offset: int) -> list[int]:
-    """Return the numbers of images of one data set whose first has the number `offset`."""
+def _chosen(options: BrowseOptions, total: int) -> Sequence[int]:
+    """Return the numbers of the images that are shown, of all data sets together."""
     if options.indices is None:
-        count = length if options.number is None else max(options.number - offset, 0)
-        return list(range(offset, offset + min(length, count)))
-    wrong = [index for index in options.indices if not 0 <= index < length + offset]
+        return range(total if options.number is None else min(options.number, total))
+    wrong = [index for index in options.indices if not 0 <= index < total]
     if wrong:
         raise ConfigError(
-            f'There is no image with the index {wrong[0]}; the data set has {length + offset}, '
-            'numbered from 0.'
+            f'There is no image with the index {wrong[0]}; the data set has {total}, numbered '
+            'from 0.'
         )
-    return [index for index in options.indices if index >= offset]
+    return options.indices
 
 
 def _load_annotations_early(config: Any, loader: str) -> None:
     """Put the annotations behind the image of a test pipeline, so that they move with it."""
     for _, dataset in innermost_datasets(config, [loader]):
-        steps = [step for step in dataset['pipeline'] if 'LoadAnnotations' not in str(step['type'])]
+        steps = [
+            step for step in dataset['pipeline'] if type_name(step['type']) != 'LoadAnnotations'
+        ]
         load = dict(type='mmyolo_lite.LoadAnnotations', with_bbox=True, with_mask=has_masks(config))
         dataset['pipeline'] = [steps[0], load, *steps[1:]]
 

@@ -1,10 +1,16 @@
-"""How every command line ends: one line for an error the user can mend, and an exit code."""
+"""What command lines share: arguments, reports, and how they end: in one line for an error that the
+user can mend, and an exit code.
+"""
 
 import sys
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from mmyolo_lite.errors import UserError
+
+if TYPE_CHECKING:
+    from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect it
@@ -35,6 +41,25 @@ def add_launcher_arguments(parser: ArgumentParser) -> None:
         help='how the processes of a distributed run were started',
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=SUPPRESS)
+
+
+def add_report_arguments(parser: ArgumentParser) -> None:
+    """Add ``--overwrite``, ``--strict`` and ``--skip-errors``."""
+    parser.add_argument('--overwrite', action='store_true', help='replace existing output')
+    strictness = parser.add_mutually_exclusive_group()
+    strictness.add_argument(
+        '--strict', action='store_true', help='stop at anything that would be left out'
+    )
+    strictness.add_argument(
+        '--skip-errors', action='store_true', help='leave out broken entries and go on'
+    )
+
+
+def print_reports(reports: Mapping[str, 'ConversionReport']) -> None:
+    """Print what was kept and left out for every output, by the name of the output."""
+    for output, report in reports.items():
+        first, *rest = report.lines()
+        print('\n'.join([f'{output}: {first}', *rest]))
 
 
 def run_cli(main: Callable[[], None]) -> None:

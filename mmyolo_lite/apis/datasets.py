@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 import mmyolo_lite.datasets
 import mmyolo_lite.datasets.transforms  # noqa: F401
 from mmyolo_lite import registry
+from mmyolo_lite.datasets.statistics import box_table
 from mmyolo_lite.engine.build_errors import config_errors
 from mmyolo_lite.engine.checks import innermost_datasets
 from mmyolo_lite.errors import ConfigError, DataError
@@ -53,17 +54,12 @@ def box_sizes(datasets: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         DataError: there is no box.
     """
-    boxes, images = [], []
-    for dataset in datasets:
-        for index in range(len(dataset)):
-            info = dataset.get_data_info(index)
-            for x1, y1, x2, y2 in (instance['bbox'] for instance in info['instances']):
-                boxes.append((x2 - x1, y2 - y1))
-                images.append((info['width'], info['height']))
-    if not boxes:
+    tables = [box_table(dataset) for dataset in datasets]
+    if not any(len(table.labels) for table in tables):
         files = ', '.join(str(dataset.ann_file) for dataset in datasets)
         raise DataError(
             f'{files} has no box of the configured classes '
             f'{", ".join(map(repr, datasets[0].metainfo["classes"]))}. Check metainfo.'
         )
-    return np.array(boxes, dtype=np.float64), np.array(images, dtype=np.float64)
+    boxes_wh = np.concatenate([table.boxes_wh for table in tables])
+    return boxes_wh, np.concatenate([table.owners_wh for table in tables])

@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from mmyolo_lite.datasets.coco_checks import (
     check_classes,
     check_classes_exist,
+    defect_of_mask,
     read_coco_json,
     shortened,
 )
@@ -301,6 +302,21 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
             )
             for image in content['images']
         ]
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """Return what training needs of an image, as mmdet does, but for broken masks of crowds.
+
+        Nobody trains on crowds, so reading lets any dict pass as their mask.
+        """
+        info = super().parse_data_info(raw_data_info)
+        for instance in info['instances']:
+            mask = instance.get('mask')
+            if isinstance(mask, dict):
+                if defect_of_mask(mask, (info['height'], info['width'])) is None:
+                    instance['mask'] = {key: mask[key] for key in ('size', 'counts')}
+                else:
+                    del instance['mask']
+        return info
 
     def _classes_in_file(self) -> str:
         return f'Categories of the file: {shortened(self._categories)}. '

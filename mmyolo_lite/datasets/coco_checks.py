@@ -6,9 +6,10 @@
 import difflib
 import json
 import os.path as osp
+import reprlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from mmengine.fileio import get_text
 
@@ -25,6 +26,11 @@ LARGEST_NUMBER = 1e15
 """No coordinate, size or area is that large; beyond it whole numbers lose digits as floats."""
 _NUMBERS = {int, float}
 """What JSON makes of numbers; a bool is none."""
+FEW_LETTERS = 120
+# a list of a million numbers or a whole file in place of a number is not written out first
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = FEW_LETTERS
+_SHORT.maxlist, _SHORT.maxlevel = 12, 3
 
 
 class Defect(NamedTuple):
@@ -128,7 +134,7 @@ def _defects_of_entries(content: dict, name: str, keys: Sequence[str]) -> Iterat
             lacks = ', '.join(map(repr, missing))
             text = f'the entry of "{name}" with {which} lacks {lacks}'
             yield Defect('missing-key', text, name, position)
-        elif not isinstance(entry['id'], (int, str)):
+        elif not is_id(entry['id']):
             value = few_letters(entry['id'])
             text = f'an entry of "{name}" has id={value}; it must be a whole number'
             yield Defect('bad-id', text, name, position)
@@ -144,17 +150,20 @@ def complete_entries(content: dict, name: str) -> Iterator[tuple[int, dict]]:
     """Yield the entries of a list that have all needed keys and an id, with their positions."""
     entries, keys = content.get(name), set(NEEDED_KEYS[name])
     for position, entry in enumerate(entries if isinstance(entries, list) else ()):
-        if isinstance(entry, dict) and keys <= entry.keys() and isinstance(entry['id'], (int, str)):
+        if isinstance(entry, dict) and keys <= entry.keys() and is_id(entry['id']):
             yield position, entry
 
 
 def _defects_of_images(content: dict) -> Iterator[Defect]:
     for position, image in complete_entries(content, 'images'):
-        name = few_letters(image['file_name'], 200)
+        if isinstance(image['file_name'], str) and _has_size(image):
+            continue
+        name = few_letters(image['file_name'])
         if not isinstance(image['file_name'], str):
-            text = f'the image with id {image["id"]!r} has file_name={name}; it must be a text'
+            which = few_letters(image['id'])
+            text = f'the image with id {which} has file_name={name}; it must be a text'
             yield Defect('bad-file-name', text, 'images', position)
-        elif not _has_size(image):
+        else:
             width, height = few_letters(image['width']), few_letters(image['height'])
             text = (
                 f'the image {name} (id {few_letters(image["id"])}) has width={width}, '
@@ -176,8 +185,13 @@ def _defects_of_annotations(content: dict) -> Iterator[Defect]:
         defect = _defect(annotation, sizes)
         if defect:
             code, ending = defect
-            text = f'the annotation with id {few_letters(annotation["id"])} {ending}'
-            yield Defect(code, text, 'annotations', position)
+            yield annotation_defect(code, ending, annotation, position)
+
+
+def annotation_defect(code: str, ending: str, annotation: dict, position: int) -> Defect:
+    """Return a defect of an annotation that has an id, with the end of a sentence about it."""
+    text = f'the annotation with id {few_letters(annotation["id"])} {ending}'
+    return Defect(code, text, 'annotations', position)
 
 
 def _defect(annotation: dict, sizes: dict) -> tuple[str, str] | None:
@@ -188,10 +202,10 @@ def _defect(annotation: dict, sizes: dict) -> tuple[str, str] | None:
         sizes: ``(height, width)`` of each image by its id; None for a broken size.
     """
     category, image = annotation['category_id'], annotation['image_id']
-    if not isinstance(category, (int, str)):
+    if not is_id(category):
         value = few_letters(category)
         return 'bad-category-id', f'has category_id={value}; it must be a whole number'
-    if not isinstance(image, (int, str)) or image not in sizes:
+    if not is_id(image) or image not in sizes:
         value = few_letters(image)
         return 'unknown-image', f'belongs to image_id {value}, which is not in "images"'
     box = annotation['bbox']
@@ -269,21 +283,23 @@ def _check_crowd_marks(annotations: Iterable[dict], path: str) -> None:
         )
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Say whether a value of a JSON file is a finite number of sensible size."""
     return type(value) in _NUMBERS and -LARGEST_NUMBER <= value <= LARGEST_NUMBER
 
 
-def few_letters(value: Any, limit: int = 60) -> str:
-    """Return the value as Python writes it, cut to `limit` letters."""
-    # a list of a million numbers or a whole file in place of a number is not written out first
-    if isinstance(value, (list, str)):
-        value = value[: limit + 1]
+def is_id(value: Any) -> TypeGuard[int | str]:
+    """Say whether a value of a JSON file can be an id: a whole number or, in some files, a text."""
+    return type(value) in (int, str)
+
+
+def few_letters(value: Any) -> str:
+    """Return a value from outside in the form that messages quote it: one short printable line."""
     try:
-        text = repr(value)
-    except (RecursionError, ValueError):  # deep nesting; more digits than Python writes
+        text = _SHORT.repr(value)
+    except ValueError:  # more digits than Python writes
         text = f'a {type(value).__name__}'
-    return text if len(text) <= limit else f'{text[:limit]}...'
+    return text if len(text) <= FEW_LETTERS + 2 else f'{text[:FEW_LETTERS]}...'
 
 
 def check_classes(classes: Any, where: str = "metainfo['classes']") -> None:

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmyolo_lite.datasets.coco_checks import shortened
+from mmyolo_lite.ops.anchors import fit_to_input
+
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 TINY_SIDES = (8, 16, 32)
 """Pixels of the network input; shares of boxes whose shorter side is below are told."""
 FEW_BOXES = 10
 """Classes with fewer boxes are warned of."""
 DEFAULT_AREA_RULE = (0, 32, 96, 1e5)
-SHOWN_NAMES = 10
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class BoxTable:
     def boxes_wh(self) -> NDArray[np.float64]:
         """(N, 2) widths and heights."""
         return self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2]
+
+    @property
+    def owners_wh(self) -> NDArray[np.float64]:
+        """(N, 2) size of the image of each box."""
+        return self.images_wh[self.image_index]
 
     def of_class(self, label: int) -> 'BoxTable':
         """Return the boxes of one class; all images stay."""
@@ -113,12 +120,6 @@ def drop_reasons(content: dict, class_names: Sequence[str], kept_images: int) ->
 def class_counts(table: BoxTable) -> NDArray[np.int64]:
     """Return the number of boxes of each class (classes,)."""
     return np.bincount(table.labels, minlength=len(table.class_names))
-
-
-def fitted_wh(table: BoxTable, input_wh: tuple[int, int]) -> NDArray[np.float64]:
-    """Return (N, 2) box sizes in the network input, letterboxed."""
-    ratio = (np.array(input_wh) / table.images_wh).min(axis=1)
-    return table.boxes_wh * ratio[table.image_index, None]
 
 
 def duplicates(table: BoxTable) -> int:
@@ -244,7 +245,7 @@ def describe(
         for label in order
     ]
     wide, high = table.boxes_wh.T
-    shorter = fitted_wh(table, input_wh).min(axis=1)
+    shorter = fit_to_input(table.boxes_wh, table.owners_wh, input_wh).min(axis=1)
     return Statistics(
         name=name,
         images=images,
@@ -253,7 +254,7 @@ def describe(
         crowd=int(table.crowd.sum()),
         duplicate_boxes=duplicates(table),
         boxes_per_image={
-            'min': int(every.min(initial=0)) if not images else int(every.min()),
+            'min': int(every.min()) if images else 0,
             'median': float(np.median(every)) if images else 0.0,
             'mean': round(float(every.mean()), 2) if images else 0.0,
             'max': int(every.max(initial=0)),
@@ -281,9 +282,9 @@ def _warnings(class_names: Sequence[str], counts: NDArray[np.int64]) -> list[str
     few = [str(class_names[int(i)]) for i in np.flatnonzero((counts > 0) & (counts < FEW_BOXES))]
     sentences = []
     if none:
-        sentences.append(f'{len(none)} configured classes have no box: {_some(none)}')
+        sentences.append(f'{len(none)} configured classes have no box: {shortened(none)}')
     if few:
-        sentences.append(f'{len(few)} classes have fewer than {FEW_BOXES} boxes: {_some(few)}')
+        sentences.append(f'{len(few)} classes have fewer than {FEW_BOXES} boxes: {shortened(few)}')
     return sentences
 
 
@@ -291,8 +292,3 @@ def absent_in_training(training: Statistics, validation: Statistics) -> list[str
     """Return the names of classes with boxes in validation and none in training."""
     seen = {row['name'] for row in training.per_class if row['boxes']}
     return [row['name'] for row in validation.per_class if row['boxes'] and row['name'] not in seen]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f' and {len(names) - SHOWN_NAMES} more' if len(names) > SHOWN_NAMES else ''
-    return ', '.join(names[:SHOWN_NAMES]) + more

@@ -9,7 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from mmyolo_lite import registry
-from mmyolo_lite.datasets.coco_checks import check_classes
+from mmyolo_lite.datasets.coco_checks import check_classes, shortened
 from mmyolo_lite.errors import ConfigError
 
 _PACKAGES = (
@@ -57,6 +57,11 @@ def _our_components() -> dict[str, Any]:
         if isinstance(value, registry.Registry)
     ]
     return {name: component for table in tables for name, component in table.items()}
+
+
+def type_name(kind: Any) -> str:
+    """Return the name of a type, given as text or class, without its scope or module."""
+    return (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).rpartition('.')[2]
 
 
 def own_name(kind: Any) -> str:
@@ -179,13 +184,9 @@ def _check_num_classes(config: Any, known: dict[str, Any]) -> None:
         if len(classes) != num_classes:
             raise ConfigError(
                 f'model.bbox_head.head_module.num_classes is {num_classes}, but '
-                f'{path}.metainfo.classes has {len(classes)}: {_few(classes)}. Set num_classes '
-                f'to {len(classes)}, or the classes of the data set.'
+                f'{path}.metainfo.classes has {len(classes)}: {shortened(classes)}. Set '
+                f'num_classes to {len(classes)}, or the classes of the data set.'
             )
-
-
-def _few(names: Sequence[str], limit: int = 5) -> str:
-    return ', '.join(map(repr, names[:limit])) + (', ...' if len(names) > limit else '')
 
 
 def _check_mask_overlap(config: Any) -> None:

@@ -12,7 +12,12 @@ from mmengine.fileio import exists, join_path
 from mmengine.utils import is_abs
 
 from mmyolo_lite.datasets.coco_checks import check_classes, read_coco_json
-from mmyolo_lite.engine.checks import head_config, hint_at_field, innermost_datasets
+from mmyolo_lite.engine.checks import (
+    head_config,
+    hint_at_field,
+    innermost_datasets,
+    type_name,
+)
 from mmyolo_lite.errors import ConfigError, DataError
 
 BLOCK = 'coco_data'
@@ -187,7 +192,7 @@ def scale_class_loss(config: Any) -> None:
 
 def _coco_datasets(config: Any) -> Iterator[dict]:
     for _, dataset in innermost_datasets(config):
-        if str(dataset.get('type')).rpartition('.')[2] in _DATASETS:
+        if type_name(dataset.get('type')) in _DATASETS:
             yield dataset
 
 

@@ -12,7 +12,13 @@ from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmyolo_lite.engine.checks import head_config, innermost_datasets
+from mmyolo_lite.engine.checks import (
+    head_config,
+    innermost_datasets,
+    own_name,
+    type_name,
+    typed_nodes,
+)
 from mmyolo_lite.engine.coco_data import BLOCK, complete_data
 from mmyolo_lite.errors import ConfigError
 
@@ -53,6 +59,8 @@ _FIELDS_OF_VARIABLES = {
     'val_num_workers': 'val_dataloader.num_workers',
     'weight_decay': 'optim_wrapper.optimizer.weight_decay',
 }
+# the steps of a pipeline that give images their final size, and the field that holds it
+_INPUT_SIZES = {'Mosaic': 'img_scale', 'LetterResize': 'scale', 'YOLOv5KeepRatioResize': 'scale'}
 _VARIABLES_OF_LAUNCHERS = {
     'pytorch': ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
@@ -233,9 +241,7 @@ def enable_drawing(config: Config, show_dir: str | None, show: bool, wait_time: 
     if has_masks(config):
         for _, dataset in innermost_datasets(config, ['test_dataloader']):
             for step in dataset.get('pipeline') or ():
-                kind = step.get('type')
-                name = kind if isinstance(kind, str) else getattr(kind, '__name__', '')
-                if name.rpartition('.')[2] == 'LoadAnnotations':
+                if type_name(step.get('type')) == 'LoadAnnotations':
                     step['with_mask'] = True
 
 
@@ -249,13 +255,25 @@ def set_results(config: Config, json_prefix: str | None, out: str | None) -> Non
     if json_prefix is not None:
         metrics[0].outfile_prefix = json_prefix
     if out is not None:
-        metrics = [*metrics, ConfigDict(type='mmdet.DumpDetResults', out_file_path=out)]
+        metrics = [*metrics, ConfigDict(type='mmyolo_lite.DumpDetResults', out_file_path=out)]
     config.test_evaluator = metrics
 
 
 def has_masks(config: Config) -> bool:
     """Say whether the model predicts masks."""
     return 'mask_channels' in (head_config(config).get('head_module') or {})
+
+
+def training_input_wh(config: Any) -> tuple[int, int] | None:
+    """Return width and height in pixels that the training pipeline fits images into, if it says."""
+    steps = [step for _, step in typed_nodes(config.get('train_dataloader') or {}, '')]
+    for kind, field in _INPUT_SIZES.items():
+        for step in steps:
+            scale = step.get(field) if own_name(step['type']) == kind else None
+            sides = scale if isinstance(scale, (list, tuple)) else (scale, scale)
+            if len(sides) == 2 and all(isinstance(side, int) and side > 0 for side in sides):
+                return sides[0], sides[1]
+    return None
 
 
 def enable_tta(config: Config) -> None:

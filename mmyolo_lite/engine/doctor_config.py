@@ -10,16 +10,9 @@ from mmengine.config import Config
 from mmyolo_lite.datasets import YOLOv5CocoDataset
 from mmyolo_lite.datasets.coco_checks import check_classes
 from mmyolo_lite.datasets.doctor.sets import CheckedSet
-from mmyolo_lite.engine.checks import (
-    LOADERS,
-    head_config,
-    innermost_datasets,
-    own_name,
-    typed_nodes,
-)
+from mmyolo_lite.engine.checks import LOADERS, head_config, innermost_datasets
+from mmyolo_lite.engine.config import training_input_wh
 from mmyolo_lite.errors import ConfigError
-
-_SCALES = {'Mosaic': 'img_scale', 'LetterResize': 'scale', 'YOLOv5KeepRatioResize': 'scale'}
 
 
 def sets_of_config(config: Config) -> list[CheckedSet]:
@@ -31,7 +24,7 @@ def sets_of_config(config: Config) -> list[CheckedSet]:
     Raises:
         ConfigError: there is none, or class names or paths cannot be used.
     """
-    scale_wh = _input_size(config)
+    scale_wh = training_input_wh(config)
     num_classes = (head_config(config).get('head_module') or {}).get('num_classes', 80)
     roles: dict[tuple, list[str]] = {}
     for loader in LOADERS:
@@ -83,18 +76,6 @@ def _classes(path: str, dataset: dict, num_classes: Any) -> tuple[str, ...] | No
         return tuple(classes)
     coco = tuple(YOLOv5CocoDataset.METAINFO['classes'])
     return coco if num_classes == len(coco) else None
-
-
-def _input_size(config: Config) -> tuple[int, int] | None:
-    """Return width and height that the training pipeline fits images into; None if unknown."""
-    steps = list(typed_nodes(dict(config.get('train_dataloader') or {}), ''))
-    for kind, field in _SCALES.items():
-        for _, step in steps:
-            scale = step.get(field) if own_name(step['type']) == kind else None
-            sides = (scale, scale) if isinstance(scale, int) else tuple(scale or ())
-            if len(sides) == 2 and all(isinstance(side, int) and side > 0 for side in sides):
-                return sides[0], sides[1]
-    return None
 
 
 def only_set(sets: Sequence[CheckedSet], name: str | None) -> CheckedSet:

@@ -131,13 +131,6 @@ def resample(table: RingTable, num: int) -> np.ndarray:
     return end
 
 
-def resample_ring(ring: np.ndarray, num: int) -> np.ndarray:
-    """Sample one flat ring ``x1,y1,...`` at `num` places, see :func:`resample`. Returns (S, 2)
-    float64.
-    """
-    return resample(pack([[ring]]), num)[0]
-
-
 def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Map points (..., 2) by an affine matrix (3, 3), whose last row is ``0, 0, 1``, in float64."""
     matrix = np.asarray(matrix, dtype=np.float64)

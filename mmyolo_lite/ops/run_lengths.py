@@ -92,16 +92,18 @@ def encode_columns(
     from pycocotools import mask as coco_mask
 
     height, width = size_hw
-    count = columns.shape[1] + 1
-    bordered = np.zeros((len(columns), count + 1), dtype=np.bool_)
+    bordered = np.zeros((len(columns), columns.shape[1] + 2), dtype=np.bool_)
     bordered[:, 1:-1] = columns
     # every column starts and ends outside, so borders alternate: a run begins, a run ends
-    column, row = np.divmod(np.flatnonzero(bordered[:, 1:] != bordered[:, :-1]), count)
+    column, row = (bordered[:, 1:] != bordered[:, :-1]).nonzero()
     borders = (corner_yx[1] + column) * height + corner_yx[0] + row
     # a run that ends at the lower border goes on where the next column begins
     joined = np.flatnonzero(borders[1:-1:2] == borders[2::2]) * 2 + 1
-    borders = np.delete(borders, np.concatenate([joined, joined + 1]))
-    runs = np.diff(borders, prepend=0, append=height * width)
+    if len(joined):
+        borders = np.delete(borders, np.concatenate([joined, joined + 1]))
+    runs = np.empty(len(borders) + 1, dtype=np.int64)
+    runs[:-1], runs[-1] = borders, height * width
+    runs[1:] -= borders
     # pycocotools writes no run behind the last pixel
     runs = runs[:-1] if len(runs) > 1 and runs[-1] == 0 else runs
     counts = {'size': [height, width], 'counts': runs.tolist()}

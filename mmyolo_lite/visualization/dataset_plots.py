@@ -175,8 +175,7 @@ def plot_images(table: BoxTable, figure: Any) -> None:
     bins = np.arange(0, top + 2) - 0.5 if top <= 50 else 50
     counts_axes.hist(every, bins=bins, color=BLUE, rwidth=0.9)
     counts_axes.set(title='boxes per image', xlabel='boxes', ylabel='images')
-    sizes = table.images_wh[table.image_index]
-    centers = (table.boxes_xyxy[:, :2] + table.boxes_xyxy[:, 2:]) / 2 / sizes
+    centers = (table.boxes_xyxy[:, :2] + table.boxes_xyxy[:, 2:]) / 2 / table.owners_wh
     *_, mesh = place_axes.hist2d(*centers.T, bins=24, range=[[0, 1], [0, 1]], cmap='Blues')
     place_axes.invert_yaxis()
     place_axes.set(

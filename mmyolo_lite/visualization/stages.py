@@ -1,6 +1,7 @@
 """What a data pipeline makes of an image, step by step, as pictures."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import cv2
@@ -56,7 +57,11 @@ def run_stages(transforms: Sequence[Any], info: dict) -> Iterator[Stage]:
             yield Stage(name, None, ())
             return
         pieces = sample.pop('mix_pieces', ())
-        yield Stage(name, dict(sample), pieces)
+        # later steps, such as a flip of boxes, change what the sample holds in place
+        kept = {
+            key: value if key == 'dataset' else deepcopy(value) for key, value in sample.items()
+        }
+        yield Stage(name, kept, pieces)
 
 
 def original_objects(info: Mapping[str, Any]) -> Objects:

@@ -11,7 +11,6 @@ from mmyolo_lite.apis.anchors import (
     AnchorOptions,
     config_anchors,
     optimize_anchors,
-    training_input_wh,
     write_anchor_config,
 )
 from mmyolo_lite.engine.checks import check_config
@@ -77,11 +76,6 @@ def test_the_seed_decides(reeds: Path) -> None:
     config = load_config(reeds)
     first, again = (optimize_anchors(config, AnchorOptions(seed=3, iters=20)) for _ in range(2))
     assert first.after == again.after
-
-
-def test_the_input_is_that_of_the_mosaic(reeds: Path) -> None:
-    assert training_input_wh(load_config(reeds)) == (320, 320)
-    assert training_input_wh(Config(dict(model=dict()))) == (640, 640)
 
 
 def test_good_anchors_may_stay(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Command lines end with one line and an exit code."""
 
+import os
 import subprocess
 import sys
 
@@ -70,3 +71,16 @@ def test_the_module_itself_imports_no_framework():
         cwd=REPO,
     )
     assert done.stdout.strip() == '[]'
+
+
+def test_letters_that_the_terminal_lacks_are_escaped():
+    code = 'from mmyolo_lite.apis.cli import run_cli; run_cli(lambda: print("caf\\xe9 \\udce9"))'
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=REPO,
+        env={**os.environ, 'PYTHONIOENCODING': 'ascii'},
+    )
+    assert done.stdout == 'caf\\xe9 \\udce9\n'

@@ -289,6 +289,21 @@ def test_marks_of_crowds_are_needed_where_results_are_evaluated(build, log):
         build(coco, test_mode=True)
 
 
+@pytest.mark.parametrize('serialize', [False, True])
+def test_of_masks_of_crowds_only_sound_ones_are_kept(build, serialize):
+    coco = content()
+    deep: list = []
+    for _ in range(400):
+        deep = [deep]
+    sound = dict(size=[40, 50], counts=[2000])
+    for number, mask in enumerate([{**sound, 'x': deep}, {'counts': deep}, {}]):
+        coco['annotations'][number].update(iscrowd=1, segmentation=mask)
+    coco['annotations'].append({**content()['annotations'][0], 'id': 4})
+    dataset = build(coco, serialize_data=serialize, filter_cfg=dict(filter_empty_gt=False))
+    instances = [dataset.get_data_info(index)['instances'][0] for index in range(3)]
+    assert [one.get('mask') for one in instances] == [sound, None, None]
+
+
 @pytest.mark.parametrize('with_mask', [False, True])
 def test_objects_without_polygons_are_counted_where_masks_are_loaded(build, log, with_mask):
     load = [*LOAD, dict(type='mmyolo_lite.LoadAnnotations', with_bbox=True, with_mask=with_mask)]

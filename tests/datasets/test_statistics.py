@@ -34,8 +34,8 @@ def test_description() -> None:
     assert report.below == {'8': 0.5, '16': 0.5, '32': 0.75}
     assert report.sizes['width']['p50'] == 55 and report.sizes['height']['p99'] <= 100
     assert report.warnings == [
-        '1 configured classes have no box: c',
-        '2 classes have fewer than 10 boxes: a, b',
+        "1 configured classes have no box: 'c'",
+        "2 classes have fewer than 10 boxes: 'a', 'b'",
     ]
     text = '\n'.join(report.lines())
     assert 'left out, small: 3' in text and 'warning: 1 configured' in text

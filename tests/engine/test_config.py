@@ -264,5 +264,26 @@ def test_result_files() -> None:
     module.set_results(config, 'results', 'all.pkl')
     coco, dump = config.test_evaluator
     assert coco.outfile_prefix == 'results'
-    assert dump.type == 'mmdet.DumpDetResults' and dump.out_file_path == 'all.pkl'
+    assert dump.type == 'mmyolo_lite.DumpDetResults' and dump.out_file_path == 'all.pkl'
     assert 'outfile_prefix' not in load_config(DETECTION).test_evaluator
+
+
+@pytest.mark.parametrize(
+    ('steps', 'expected'),
+    [
+        (
+            [dict(type='Mosaic', img_scale=(320, 640)), dict(type='LetterResize', scale=8)],
+            (320, 640),
+        ),
+        ([dict(type='mmyolo_lite.LetterResize', scale=512)], (512, 512)),
+        ([dict(type='other.LetterResize', scale=512)], None),
+        ([dict(type='Mosaic', img_scale='640')], None),
+        ([dict(type='Mosaic')], None),
+    ],
+)
+def test_the_input_is_that_of_the_training_pipeline(steps, expected):
+    dataset = dict(dataset=dict(type='YOLOv5CocoDataset', pipeline=steps))
+    assert (
+        module.training_input_wh(Config(dict(train_dataloader=dict(dataset=dataset)))) == expected
+    )
+    assert module.training_input_wh(Config({})) is None

@@ -12,6 +12,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmyolo_lite.ops import box_masks
 from mmyolo_lite.ops import masks as module
 from mmyolo_lite.ops.masks import MaskSettings, encode_masks, paste_masks
 from mmyolo_lite.ops.postprocess import Letterbox
@@ -31,19 +32,9 @@ def instances(count: int) -> dict[str, Any]:
     }
 
 
-def probabilities_of(arguments: dict[str, Any]) -> Tensor:
-    prototypes = arguments['prototypes']
-    return (
-        (arguments['coefficients'] @ prototypes.flatten(1))
-        .sigmoid()
-        .view(-1, *prototypes.shape[1:])
-    )
-
-
 def in_chunks(arguments: dict[str, Any], settings: MaskSettings) -> Tensor:
     """Masks by whole maps."""
-    chunks = module._chunks(probabilities_of(arguments), arguments['boxes'], settings)
-    return torch.cat(list(chunks))
+    return torch.cat(list(module._chunks(**arguments, settings=settings)))
 
 
 @pytest.mark.parametrize('fast', [True, False])
@@ -182,7 +173,7 @@ def test_encoded_masks_equal_pasted_ones(
     arguments['boxes'][:3] = torch.tensor([[-9.0, -9, 200, 200], [10, 10, 10, 10], [0, 0, 96, 9]])
     settings = MaskSettings(INPUT_HW, letterbox, 0.5, fast)
     pasted = paste_masks(**arguments, settings=settings)
-    monkeypatch.setattr(module, 'MAX_STRIP_PIXELS', strip)
+    monkeypatch.setattr(box_masks, 'MAX_STRIP_PIXELS', strip)
     encoded = encode_masks(**arguments, settings=settings)
     assert torch.equal(encoded.to_tensor(), pasted) and pasted.any()
     for rle, mask in zip(encoded, pasted.numpy(), strict=True):

@@ -82,12 +82,12 @@ def test_resample_matches_numpy_interp(num):
 
 
 def test_resample_hits_every_vertex_when_the_count_fits():
-    samples = poly.resample_ring(SQUARE, 9)
+    samples = poly.resample(poly.pack([[SQUARE]]), 9)[0]
     np.testing.assert_array_equal(samples[:-1:2], SQUARE.reshape(-1, 2))
     np.testing.assert_array_equal(samples[0], samples[-1])
-    assert poly.resample_ring(SQUARE, 8).max() < 12.0 + 1e-9
+    assert poly.resample(poly.pack([[SQUARE]]), 8)[0].max() < 12.0 + 1e-9
     assert (
-        not (poly.resample_ring(SQUARE, 8) == [12, 12]).all(axis=1).any()
+        not (poly.resample(poly.pack([[SQUARE]]), 8)[0] == [12, 12]).all(axis=1).any()
     )  # a vertex may be passed by
 
 

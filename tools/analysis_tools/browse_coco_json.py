@@ -47,7 +47,7 @@ def main() -> None:
     drawn = browse.pictures_of_json(
         args.data_root / args.ann_file, args.data_root / args.img_dir, options
     )
-    chosen = islice(drawn, args.show_number)
+    chosen = islice(drawn, args.show_number and max(args.show_number, 0))
     browse.deliver(chosen, args.out_dir, args.not_show, args.wait_time, args.show_number)
 
 

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from mmyolo_lite.apis.cli import add_config_arguments, one_line, run_cli
-from mmyolo_lite.datasets.converters.coco_json import refuse_existing, write_json
 from mmyolo_lite.datasets.doctor.fix import fix_set
 from mmyolo_lite.datasets.doctor.kinds import Severity
 from mmyolo_lite.datasets.doctor.sets import CheckedSet, check_sets
+from mmyolo_lite.datasets.file_io import refuse_existing, write_json
 from mmyolo_lite.engine.config import load_config
 from mmyolo_lite.engine.doctor_config import only_set, sets_of_config
 from mmyolo_lite.errors import UserError

@@ -6,9 +6,7 @@ from pathlib import Path
 from mmyolo_lite.apis.analysis import AnalysisOptions, analyse
 from mmyolo_lite.apis.cli import add_config_arguments, run_cli
 from mmyolo_lite.engine.config import load_config
-
-FIGURES = ['show_bbox_num', 'show_bbox_wh', 'show_bbox_wh_ratio', 'show_bbox_area']
-FIGURES += ['show_bbox_per_image']
+from mmyolo_lite.visualization.dataset_plots import PLOTS
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,7 +25,7 @@ def parse_args() -> argparse.Namespace:
         metavar='SIDE',
         help='up to three sides in pixels between classes of area (default: 32 96)',
     )
-    parser.add_argument('--func', choices=FIGURES, help='one figure alone')
+    parser.add_argument('--func', choices=list(PLOTS), help='one figure alone')
     parser.add_argument('--no-figures', action='store_true', help='the report alone')
     parser.add_argument(
         '--img-size',
@@ -43,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Analyse and print."""
     args = parse_args()
-    figures = [args.func] if args.func else FIGURES
+    figures = [args.func] if args.func else list(PLOTS)
     options = AnalysisOptions(
         out_dir=args.out_dir,
         validation=args.val_dataset,

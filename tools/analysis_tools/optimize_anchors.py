@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmyolo_lite.apis import anchors
 from mmyolo_lite.apis.cli import add_config_arguments, run_cli
-from mmyolo_lite.datasets.converters.coco_json import refuse_existing
+from mmyolo_lite.datasets.file_io import refuse_existing
 from mmyolo_lite.engine.config import load_config
 
 

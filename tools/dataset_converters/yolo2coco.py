@@ -2,8 +2,7 @@
 
 import argparse
 
-from mmyolo_lite.apis.cli import run_cli
-from mmyolo_lite.datasets.converters.arguments import add_report_arguments, print_reports
+from mmyolo_lite.apis.cli import add_report_arguments, print_reports, run_cli
 from mmyolo_lite.datasets.converters.yolo import YoloOptions, convert_yolo
 
 

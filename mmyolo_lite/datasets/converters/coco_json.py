@@ -1,11 +1,5 @@
-"""What converters to COCO share: image sizes, rings, the report on skipped items, whole-file
-writing.
-"""
+"""What converters to COCO share: the report on skipped items, image sizes, boxes and areas."""
 
-import contextlib
-import json
-import os
-import reprlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,15 +15,8 @@ from mmyolo_lite.errors import DataError
 DECIMALS = 2
 LISTED_PROBLEMS = 20
 EXIF_ORIENTATION = 0x0112
+UPRIGHT = 1
 TRANSPOSED_ORIENTATIONS = (5, 6, 7, 8)
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 120
-
-
-def shown(value: Any) -> str:
-    """Return a value from outside in the form that messages quote it: one short printable line."""
-    return _SHORT.repr(value)
 
 
 @dataclass
@@ -113,12 +100,21 @@ def image_size_wh(path: Path) -> tuple[int, int]:
             warnings.simplefilter('ignore')
             with Image.open(path) as image:
                 width, height = image.size
-                # of a PNG without EXIF block, getexif would decode the pixels to look behind them
-                has_exif = image.format != 'PNG' or 'exif' in image.info
-                orientation = image.getexif().get(EXIF_ORIENTATION) if has_exif else None
+                orientation = exif_orientation(image)
     except Exception as error:  # on damaged headers Pillow raises whatever its parsers trip over
         raise DataError(f'{path}: not a readable image ({error})') from error
     return (height, width) if orientation in TRANSPOSED_ORIENTATIONS else (width, height)
+
+
+def exif_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an opened image, 1 to 8; 1 for none or a damaged one."""
+    if image.format == 'PNG' and 'exif' not in image.info:
+        return UPRIGHT  # getexif would decode the pixels to look behind them
+    try:
+        orientation = image.getexif().get(EXIF_ORIENTATION, UPRIGHT)
+    except Exception:  # a damaged block of EXIF says nothing, to decoders too
+        return UPRIGHT
+    return orientation if orientation in range(1, 9) else UPRIGHT
 
 
 def polygon_area(points_xy: np.ndarray) -> float:
@@ -169,71 +165,3 @@ def coco_dict(
         'annotations': list(annotations),
         'categories': categories,
     }
-
-
-def read_file(path: Path) -> bytes:
-    """Return the content of a regular file; a pipe, say, might be waited for without end.
-
-    Raises:
-        OSError: The file is missing, no regular one or cannot be read.
-    """
-    if path.exists() and not path.is_file():
-        raise OSError('it is no regular file')
-    return path.read_bytes()
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
-
-    Raises:
-        DataError: The file is missing, not UTF-8 or not JSON.
-    """
-    try:
-        return json.loads(read_file(path).decode('utf-8-sig'))  # some Windows tools put a mark
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f'{path}, line {error.lineno}: not valid JSON ({error.msg}); fetch or export the file '
-            'again'
-        ) from error
-    except (OSError, ValueError) as error:  # UnicodeDecodeError, or a number of 5,000 digits
-        raise DataError(f'{path}: cannot be read ({error})') from error
-    except RecursionError as error:
-        raise DataError(f'{path}: cannot be read (nested too deeply)') from error
-
-
-def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
-    """Raise DataError when one of the outputs exists and must not be replaced."""
-    existing = [str(path) for path in paths if os.path.lexists(path)]
-    if existing and not overwrite:
-        raise DataError(f'{", ".join(existing)}: exists already; pass --overwrite to replace it')
-
-
-def write_json(content: Any, path: Path) -> None:
-    """Write a JSON file that appears whole or not at all.
-
-    Raises:
-        DataError: The folder cannot be made or written, or a number is not finite.
-    """
-    try:
-        text = json.dumps(content, allow_nan=False)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f'{path}: cannot be written ({error})') from error
-    write_text(text, path)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a UTF-8 file that appears whole or not at all: beside its place first, then renamed.
-
-    Raises:
-        DataError: The folder cannot be made or written, or the text is no valid Unicode.
-    """
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding='utf-8')
-        os.replace(part, path)
-    except (OSError, ValueError) as error:
-        raise DataError(f'{path}: cannot be written ({error})') from error
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            part.unlink()

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
-from mmyolo_lite.datasets.converters.coco_json import ConversionReport, read_json, shown
+from mmyolo_lite.datasets.coco_checks import few_letters, is_id, is_number
+from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 from mmyolo_lite.datasets.converters.files import check_class_name, number_classes, safe_name
 from mmyolo_lite.datasets.converters.outlines import mask_to_rings, ring_points
+from mmyolo_lite.datasets.file_io import read_json
 from mmyolo_lite.errors import DataError
+from mmyolo_lite.ops.run_lengths import decode_runs
 
 Id = int | str
 MAX_SIDE = 10**6  # pixels; beyond, a size is a mistake and a mask of it would not fit in memory
-MAX_PIXELS = 2**29
-MAX_LETTERS = 8  # of a run length; 40 bits
 
 
 @dataclass
@@ -65,10 +66,10 @@ def read_coco_set(path: Path, report: ConversionReport) -> CocoSet:
     names: dict[Id, str] = {}
     for number, category in enumerate(lists['categories']):
         where = f'{path}, category {number}'
-        if not isinstance(category, dict) or not _is_id(category.get('id')):
+        if not isinstance(category, dict) or not is_id(category.get('id')):
             raise DataError(f'{where}: has no id')
         if category['id'] in names:
-            raise DataError(f'{where}: its id {shown(category["id"])} appears twice')
+            raise DataError(f'{where}: its id {few_letters(category["id"])} appears twice')
         names[category['id']] = check_class_name(category.get('name'), where)
     numbers = number_classes(((name, index) for index, name in enumerate(names.values())), path)
     images = _images(lists['images'], path, report)
@@ -78,7 +79,7 @@ def read_coco_set(path: Path, report: ConversionReport) -> CocoSet:
             images[annotation['image_id']].annotations.append(annotation)
         else:
             found = annotation.get('id') if isinstance(annotation, dict) else None
-            report.structural(defect, f'{path}, annotation {number} (id {shown(found)})')
+            report.structural(defect, f'{path}, annotation {number} (id {few_letters(found)})')
     return CocoSet(path, names, numbers, list(images.values()))
 
 
@@ -87,15 +88,16 @@ def _images(entries: Sequence[Any], path: Path, report: ConversionReport) -> dic
     images: dict[Id, CocoImage] = {}
     for number, entry in enumerate(entries):
         where = f'{path}, image {number}'
-        if not isinstance(entry, dict) or not _is_id(entry.get('id')):
+        if not isinstance(entry, dict) or not is_id(entry.get('id')):
             report.structural('image without id', where)
             continue
         file_name, size = safe_name(entry.get('file_name')), _size_wh(entry)
         if entry['id'] in images:
-            report.structural(f'image id twice: {shown(entry["id"])}', where)
+            report.structural(f'image id twice: {few_letters(entry["id"])}', where)
         elif file_name is None:
             report.structural(
-                f'file name that leads out of the folder: {shown(entry.get("file_name"))}', where
+                f'file name that leads out of the folder: {few_letters(entry.get("file_name"))}',
+                where,
             )
         elif size is None:
             report.structural('image without proper width and height', where)
@@ -106,7 +108,7 @@ def _images(entries: Sequence[Any], path: Path, report: ConversionReport) -> dic
 
 def _size_wh(entry: dict[str, Any]) -> tuple[int, int] | None:
     width, height = entry.get('width'), entry.get('height')
-    if _is_number(width) and _is_number(height) and min(width, height) >= 1:
+    if is_number(width) and is_number(height) and min(width, height) >= 1:
         return (int(width), int(height)) if max(width, height) <= MAX_SIDE else None
     return None
 
@@ -117,21 +119,12 @@ def _defect(annotation: Any, names: dict[Id, str], images: dict[Id, CocoImage]) 
         return 'annotation that is no dict'
     for key, known in (('image_id', images), ('category_id', names)):
         value = annotation.get(key)
-        if not _is_id(value) or value not in known:
-            return f'unknown {key}: {shown(value)}'
+        if not is_id(value) or value not in known:
+            return f'unknown {key}: {few_letters(value)}'
     box = annotation.get('bbox')
-    if isinstance(box, list) and len(box) == 4 and all(map(_is_number, box)):
+    if isinstance(box, list) and len(box) == 4 and all(map(is_number, box)):
         return None
-    return f'bbox that is not four finite numbers: {shown(box)}'
-
-
-def _is_id(value: Any) -> TypeGuard[Id]:
-    return type(value) in (int, str)
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    """Say whether a value is a number that float arithmetic can take."""
-    return type(value) in (int, float) and abs(value) < 1e18  # false for NaN
+    return f'bbox that is not four finite numbers: {few_letters(box)}'
 
 
 def annotation_rings(segmentation: Any, size_wh: tuple[int, int]) -> list[np.ndarray]:
@@ -148,11 +141,11 @@ def annotation_rings(segmentation: Any, size_wh: tuple[int, int]) -> list[np.nda
     if isinstance(segmentation, dict):
         return mask_to_rings(decode_rle(segmentation, size_wh))
     if not isinstance(segmentation, list):
-        raise ValueError(f'segmentation of unknown form: {shown(segmentation)}')
+        raise ValueError(f'segmentation of unknown form: {few_letters(segmentation)}')
     rings = []
     for flat in segmentation:
-        if not isinstance(flat, list) or len(flat) % 2 or not all(map(_is_number, flat)):
-            raise ValueError(f'ring that is no list of x and y: {shown(flat)}')
+        if not isinstance(flat, list) or len(flat) % 2 or not all(map(is_number, flat)):
+            raise ValueError(f'ring that is no list of x and y: {few_letters(flat)}')
         if len(flat) >= 6:
             rings.append(ring_points(list(zip(flat[::2], flat[1::2], strict=True))))
     return rings
@@ -165,37 +158,8 @@ def decode_rle(rle: dict[str, Any], size_wh: tuple[int, int]) -> np.ndarray:
         ValueError: Its size is not that of the image, or its counts are damaged.
     """
     width, height = size_wh
-    counts, size = rle.get('counts'), rle.get('size')
-    if size != [height, width] or width * height > MAX_PIXELS:
-        raise ValueError(f'run-length mask of another size than its image: {shown(size)}')
-    if isinstance(counts, str):
-        counts = _uncompressed(counts)
-    if not isinstance(counts, list) or not all(type(c) is int and c >= 0 for c in counts):
-        raise ValueError('run-length mask with damaged counts')
-    if sum(counts) != width * height:
-        raise ValueError('run-length mask whose counts do not fill the image')
-    values = np.arange(len(counts), dtype=np.int64) % 2
-    return np.repeat(values.astype(np.uint8), counts).reshape(width, height).T
-
-
-def _uncompressed(text: str) -> list[int]:
-    """Return the counts of a compressed run-length mask.
-
-    Each letter holds five bits above 48, and a sixth that says that the number goes on; from the
-    fourth on, a number is the difference to the one before the last. pycocotools reads past the
-    end of damaged strings and leaves pixels that no run covers uninitialised.
-    """
-    letters = np.frombuffer(text.encode('utf-8', 'replace'), dtype=np.uint8).astype(np.int64) - 48
-    if not len(letters) or letters.min() < 0 or letters.max() >= 64 or letters[-1] & 32:
-        raise ValueError('run-length mask with damaged counts')
-    ends = np.flatnonzero(letters & 32 == 0)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    lengths = ends - starts + 1
-    if lengths.max() > MAX_LETTERS:
-        raise ValueError('run-length mask with damaged counts')
-    place = np.arange(len(letters)) - np.repeat(starts, lengths)
-    counts = np.add.reduceat((letters & 31) << (5 * place), starts)
-    counts -= np.where(letters[ends] & 16, 1 << (5 * lengths), 0)  # a negative number
-    counts[1::2] = counts[1::2].cumsum()
-    counts[2::2] = counts[2::2].cumsum()
-    return counts.tolist()
+    if rle.get('size') != [height, width]:
+        raise ValueError(
+            f'run-length mask of another size than its image: {few_letters(rle.get("size"))}'
+        )
+    return decode_runs(rle.get('counts'), height, width)

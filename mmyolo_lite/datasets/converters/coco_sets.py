@@ -1,15 +1,12 @@
 """Read a COCO set that is to be divided, and write parts of it (spec: tools_data.md 5, 6)."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmyolo_lite.datasets.coco_checks import read_coco_json
-from mmyolo_lite.datasets.converters.coco_json import write_text
+from mmyolo_lite.datasets.coco_checks import read_coco_json, shortened
 from mmyolo_lite.datasets.doctor.annotations import quick_check
 from mmyolo_lite.datasets.doctor.kinds import Severity
 from mmyolo_lite.errors import DataError
@@ -77,8 +74,7 @@ def summary(part: dict, expected: Collection[str] = ()) -> str:
     text = f'{len(part["images"])} images, {len(part["annotations"])} annotations'
     absent = sorted(set(expected) - set(counts))
     if absent:
-        shown = ', '.join(map(repr, absent[:10])) + (', ...' if len(absent) > 10 else '')
-        text += f'; without objects of {len(absent)} classes: {shown}'
+        text += f'; without objects of {len(absent)} classes: {shortened(absent)}'
     return text
 
 
@@ -92,21 +88,3 @@ def random_order(count: int, seed: int) -> list[int]:
     """Return the numbers below `count` shuffled; a negative seed gives another order each time."""
     rng = np.random.default_rng(seed if seed >= 0 else None)
     return [int(index) for index in rng.permutation(count)]
-
-
-def write_all(contents: dict[Path, dict]) -> None:
-    """Write several JSON files; none of them if one holds what JSON cannot.
-
-    Raises:
-        DataError: A number is not finite, or a file cannot be written.
-    """
-    texts = {}
-    for path, content in contents.items():
-        try:
-            texts[path] = json.dumps(content, allow_nan=False)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f'{path}: cannot be written ({error}). check_dataset.py --fix mends the source.'
-            ) from error
-    for path, text in texts.items():
-        write_text(text, path)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mmyolo_lite.datasets.converters.coco_json import read_file, shown
+from mmyolo_lite.datasets.coco_checks import few_letters
+from mmyolo_lite.datasets.file_io import read_file
 from mmyolo_lite.errors import DataError
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
@@ -83,7 +84,9 @@ def check_class_name(name: Any, where: str) -> str:
     """
     stripped = name.strip() if isinstance(name, str) else ''
     if not stripped or not stripped.isprintable():
-        raise DataError(f'{where}: {shown(name)} is no class name; write a non-empty line of text')
+        raise DataError(
+            f'{where}: {few_letters(name)} is no class name; write a non-empty line of text'
+        )
     return stripped
 
 
@@ -113,7 +116,9 @@ def number_classes(pairs: Iterable[tuple[str, int]], path: Path) -> dict[str, in
     numbers: dict[str, int] = {}
     for name, number in pairs:
         if name in numbers or number in numbers.values():
-            raise DataError(f'{path}: the class {shown(name)} or its id {number} appears twice')
+            raise DataError(
+                f'{path}: the class {few_letters(name)} or its id {number} appears twice'
+            )
         numbers[name] = number
     if not numbers:
         raise DataError(f'{path}: holds no class name; write one a line')

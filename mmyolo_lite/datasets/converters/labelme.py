@@ -11,15 +11,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from mmyolo_lite.datasets.coco_checks import few_letters
 from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, ImageSlot
-from mmyolo_lite.datasets.converters.coco_json import (
-    ConversionReport,
-    read_json,
-    refuse_existing,
-    shown,
-    write_json,
-    write_text,
-)
+from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 from mmyolo_lite.datasets.converters.files import (
     IMAGE_SUFFIXES,
     check_class_name,
@@ -29,6 +23,7 @@ from mmyolo_lite.datasets.converters.files import (
     stem,
 )
 from mmyolo_lite.datasets.converters.outlines import ellipse_ring, mask_to_rings, ring_points
+from mmyolo_lite.datasets.file_io import read_json, refuse_existing, write_json, write_text
 from mmyolo_lite.errors import DataError
 
 CLASS_FILE = 'class_with_id.txt'
@@ -125,7 +120,9 @@ def _class_lines(path: Path) -> Iterator[tuple[str, int]]:
         number, _, name = line.partition(' ')
         where = f'{path}, line {index + 1}'
         if not (number.isdecimal() and len(number) < 10):
-            raise DataError(f'{where}: {shown(line)} does not begin with a class id; write "1 cat"')
+            raise DataError(
+                f'{where}: {few_letters(line)} does not begin with a class id; write "1 cat"'
+            )
         yield check_class_name(name, where), int(number)
 
 
@@ -246,13 +243,15 @@ class _LabelmeConverter:
             self.report.structural(str(error), where)
             return None
         if rings is None:
-            kind = shown(shape.get('shape_type'))
+            kind = few_letters(shape.get('shape_type'))
             self.report.skip(f'shape {kind} has no area', where)
             return None
         if self.known_classes is None:
             self.classes.setdefault(name, len(self.classes) + 1)
         elif name not in self.known_classes:
-            self.report.structural(f'unknown class: {shown(name)} is not in the class file', where)
+            self.report.structural(
+                f'unknown class: {few_letters(name)} is not in the class file', where
+            )
             return None
         return name, rings
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from mmyolo_lite.datasets.converters.coco_json import refuse_existing
 from mmyolo_lite.datasets.converters.coco_sets import (
     annotations_by_image,
     part_of,
@@ -18,8 +17,8 @@ from mmyolo_lite.datasets.converters.coco_sets import (
     read_checked,
     summary,
     used_names,
-    write_all,
 )
+from mmyolo_lite.datasets.file_io import refuse_existing, write_json_files
 from mmyolo_lite.errors import DataError
 
 NAMES = {2: ('trainval', 'test'), 3: ('train', 'val', 'test')}
@@ -130,7 +129,7 @@ def split_coco(
     for images in divide(content, options):
         annotations = [annotation for image in images for annotation in grouped[image['id']]]
         parts.append(part_of(content, images, annotations))
-    write_all(dict(zip(outputs, parts, strict=True)))
+    write_json_files(dict(zip(outputs, parts, strict=True)))
     used = used_names(content)
     lines = [f'{path}: {summary(part, used)}' for part, path in zip(parts, outputs, strict=True)]
     return [finding, *lines]
@@ -203,7 +202,7 @@ def _dealt(groups: Sequence[Sequence[int]], wanted: Sequence[int]) -> list[int]:
 def _stratified(content: dict, groups: Sequence[Sequence[int]], wanted: Sequence[int]) -> list[int]:
     """Return the output of each group by iterative stratification.
 
-    The class with the fewest objects left is dealt out first, each time to the output that lacks
+    The class with the fewest images left is dealt out first, each time to the output that lacks
     most of it (Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label data").
     Images without objects fill up.
     """
@@ -218,25 +217,22 @@ def _stratified(content: dict, groups: Sequence[Sequence[int]], wanted: Sequence
     for number, counts in enumerate(classes):
         for name in counts:
             members[name].append(number)
-    share = np.array(wanted, dtype=np.float64) / sum(wanted)
-    # at least one image of each class everywhere: a class that is only trained on has no score
     lacking = {
-        name: np.maximum(count * share, count / len(members[name]))
-        for name, count in totals.items()
+        name: _objects_wanted(count, len(members[name]), wanted) for name, count in totals.items()
     }
     room = np.array(wanted, dtype=np.float64)
     owners = [-1] * len(groups)
-    left = dict(totals)
+    left = {name: len(numbers) for name, numbers in members.items()}
 
     def give(number: int, owner: int) -> None:
         owners[number] = owner
         room[owner] -= len(groups[number])
         for name, count in classes[number].items():
             lacking[name][owner] -= count
-            left[name] -= count
+            left[name] -= 1
 
-    while pending := {name: count for name, count in left.items() if count > 0}:
-        rarest = min(pending, key=pending.__getitem__)
+    while pending := [name for name, count in left.items() if count]:
+        rarest = min(pending, key=lambda name: (left[name], totals[name]))
         for number in members[rarest]:
             if owners[number] < 0:
                 open_parts = np.where(room > 0, lacking[rarest], -np.inf)
@@ -246,6 +242,20 @@ def _stratified(content: dict, groups: Sequence[Sequence[int]], wanted: Sequence
         if owners[number] < 0:
             give(number, int(np.argmax(room)))
     return _none_empty(owners, groups, len(wanted))
+
+
+def _objects_wanted(objects: int, groups: int, wanted: Sequence[int]) -> np.ndarray:
+    """Return how many objects of a class each output should get (N,).
+
+    Those of at least one image of the class, because a class that is only trained on has no score;
+    the only one goes to the first output, because a class that is never trained on is not learnt.
+
+    >>> _objects_wanted(9, 1, (8, 2))
+    array([9., 0.])
+    """
+    if groups == 1:
+        return objects * np.eye(len(wanted))[0]
+    return np.maximum(objects * np.array(wanted) / sum(wanted), objects / groups)
 
 
 def _none_empty(owners: list[int], groups: Sequence[Sequence[int]], count: int) -> list[int]:

@@ -1,14 +1,11 @@
 """Take a small COCO set out of a large one, images included (spec: tools_data.md 6)."""
 
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from mmyolo_lite.datasets.coco_checks import name_with_hint, shortened
-from mmyolo_lite.datasets.converters.coco_json import shown, write_json
+from mmyolo_lite.datasets.coco_checks import few_letters, name_with_hint, shortened
 from mmyolo_lite.datasets.converters.coco_sets import (
     annotations_by_image,
     names_by_id,
@@ -17,6 +14,9 @@ from mmyolo_lite.datasets.converters.coco_sets import (
     read_checked,
     summary,
 )
+from mmyolo_lite.datasets.converters.files import safe_name
+from mmyolo_lite.datasets.converters.staging import place_image, staged
+from mmyolo_lite.datasets.file_io import refuse_existing, write_json
 from mmyolo_lite.errors import DataError
 
 AREAS = {
@@ -112,13 +112,17 @@ def extract_subcoco(
     if not options.use_training_set:
         taken['train'] = sources['val']
     _refuse_same_place(taken.values(), out)
-    _refuse_existing(out, overwrite)
+    refuse_existing([out / name for name in FOLDERS], overwrite)
     lines: list[str] = []
-    with _whole_or_nothing(out) as stage:
+    with staged(out, FOLDERS) as stage:
         for split, source in taken.items():
             content, finding = read_checked(str(source.json), options.strict)
             part, missing = choose(content, source, options)
-            _place_images(part['images'], source.images, stage / f'{split}2017', options.link)
+            (stage / f'{split}2017').mkdir()
+            for image in part['images']:
+                origin = (source.images / image['file_name']).resolve()
+                target = stage / f'{split}2017' / image['file_name']
+                place_image(origin, target, 'link' if options.link else 'copy')
             write_json(part, stage / f'annotations/instances_{split}2017.json')
             lines += [finding, f'{out}/annotations/instances_{split}2017.json: {summary(part)}']
             if missing:
@@ -193,49 +197,20 @@ def _existing(images: Sequence[dict], source: Source, limit: int) -> tuple[list[
     for image in images:
         if len(chosen) >= limit:
             break
-        if os.path.isfile(source.images / _safe_name(image['file_name'], source.json)):
+        _check_name(image['file_name'], source.json)
+        if os.path.isfile(source.images / image['file_name']):
             chosen.append(image)
         else:
             missing += 1
     return chosen, missing
 
 
-def _safe_name(name: str, path: Path) -> str:
-    parts = PurePosixPath(name.replace('\\', '/'))
-    if parts.is_absolute() or '..' in parts.parts or ':' in str(parts):
+def _check_name(name: str, path: Path) -> None:
+    if safe_name(name) is None:
         raise DataError(
-            f'{path}: the file name {shown(name)} leads out of the folder of images; make it '
+            f'{path}: the file name {few_letters(name)} leads out of the folder of images; make it '
             'relative to that folder'
         )
-    return name
-
-
-def _place_images(images: Sequence[dict], source: Path, target: Path, link: bool) -> None:
-    """Copy or link the files.
-
-    Raises:
-        DataError: One cannot be copied.
-    """
-    target.mkdir(parents=True, exist_ok=True)
-    for image in images:
-        origin, place = (source / image['file_name']).resolve(), target / image['file_name']
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if link:
-                _link(origin, place)
-            else:
-                shutil.copyfile(origin, place)
-        except OSError as error:
-            raise DataError(f'{origin} cannot be put into {target}: {error}') from error
-
-
-def _link(origin: Path, place: Path) -> None:
-    if place.exists():
-        return
-    try:
-        os.link(origin, place)
-    except OSError:  # another file system, or one without hard links
-        os.symlink(origin, place)
 
 
 def _refuse_same_place(sources: Iterable[Source], out: Path) -> None:
@@ -245,32 +220,3 @@ def _refuse_same_place(sources: Iterable[Source], out: Path) -> None:
         for path in (source.json.resolve(), source.images.resolve()):
             if target == path or target in path.parents:
                 raise DataError(f'{out} holds the input {path}; give another folder for the output')
-
-
-def _refuse_existing(out: Path, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise DataError(f'{out} is no folder')
-    present = [name for name in FOLDERS if (out / name).exists()]
-    if present and not overwrite:
-        raise DataError(f'{out} has {", ".join(present)} already; pass --overwrite to replace them')
-
-
-@contextmanager
-def _whole_or_nothing(out: Path) -> Iterator[Path]:
-    """Give a folder beside `out`, whose content moves there at the end if nothing fails."""
-    stage = out.with_name(f'.{out.name}.{os.getpid()}.part')
-    try:
-        stage.mkdir(parents=True)
-        yield stage
-        out.mkdir(exist_ok=True)
-        for name in FOLDERS:
-            old = out / name
-            if old.is_dir() and not old.is_symlink():
-                shutil.rmtree(old)
-            elif old.exists():
-                old.unlink()
-            (stage / name).rename(old)
-    except OSError as error:
-        raise DataError(f'{out} cannot be written: {error}') from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)

@@ -1,22 +1,18 @@
 """COCO files to a YOLO data set, for frameworks that read those."""
 
-import contextlib
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from tqdm import tqdm
 
+from mmyolo_lite.datasets.coco_checks import few_letters
 from mmyolo_lite.datasets.converters.coco_builder import has_three_points
-from mmyolo_lite.datasets.converters.coco_json import (
-    ConversionReport,
-    refuse_existing,
-    shown,
-)
+from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 from mmyolo_lite.datasets.converters.coco_reader import (
     CocoImage,
     CocoSet,
@@ -25,13 +21,8 @@ from mmyolo_lite.datasets.converters.coco_reader import (
 )
 from mmyolo_lite.datasets.converters.files import stem
 from mmyolo_lite.datasets.converters.outlines import one_ring, rings_area
-from mmyolo_lite.datasets.converters.yolo_writer import (
-    Images,
-    keep_sources,
-    place_image,
-    publish,
-    write_index,
-)
+from mmyolo_lite.datasets.converters.staging import Images, keep_sources, place_image, staged
+from mmyolo_lite.datasets.file_io import refuse_existing
 from mmyolo_lite.errors import DataError
 
 SPLITS = ('trainval', 'train', 'val', 'test')
@@ -80,7 +71,7 @@ class _ToYolo:
         """Return the lines of an image's label file."""
         lines = []
         for annotation in image.annotations:
-            where = f'{self.coco.path}, annotation {shown(annotation.get("id"))}'
+            where = f'{self.coco.path}, annotation {few_letters(annotation.get("id"))}'
             if annotation.get('iscrowd'):
                 self.report.notes['crowd regions left out'] += 1
                 continue
@@ -161,17 +152,9 @@ def convert_to_yolo(
     targets = _targets(names, options.images if image_dirs else None)
     refuse_existing([out / target for target in targets], overwrite)
     keep_sources(out, targets, [*paths, *filter(None, folders)])
-    stage = out / f'.part-{os.getpid()}'
-    try:
+    with staged(out, targets) as stage:
         reports, numbers = _write_splits(paths, folders, names, stage, options)
-        write_index(stage, out, numbers, names, listed=f'{names[0]}.txt' in targets)
-        publish(stage, out, targets)
-    except (OSError, UnicodeError) as error:
-        raise DataError(f'{out}: cannot be written ({error})') from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            out.rmdir()  # if nothing was written
+        _write_index(stage, out, numbers, names, listed=f'{names[0]}.txt' in targets)
     return {f'{out}/labels/{name}': report for name, report in zip(names, reports, strict=True)}
 
 
@@ -203,6 +186,30 @@ def _write_splits(
         report.require_images(f'look at the images of {path}')
         reports.append(report)
     return reports, numbers
+
+
+def _write_index(
+    stage: Path, out: Path, numbers: Mapping[str, int], splits: Sequence[str], *, listed: bool
+) -> None:
+    """Write ``classes.txt`` and ``data.yaml``.
+
+    Args:
+        stage: Folder to write to.
+        out: Folder where the data set will lie; the key ``path`` names it.
+        numbers: Class ids from 0 by name.
+        splits: Names of the splits.
+        listed: Images are listed in ``<split>.txt``, not in ``images/<split>``.
+    """
+    content = {
+        'path': os.path.abspath(out),
+        **{split: f'{split}.txt' if listed else f'images/{split}' for split in splits},
+        'nc': len(numbers),
+        'names': {number: name for name, number in numbers.items()},
+    }
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    (stage / 'data.yaml').write_text(text, encoding='utf-8')
+    names = ''.join(f'{name}\n' for name in numbers)
+    (stage / 'classes.txt').write_text(names, encoding='utf-8')
 
 
 def _folders(image_dirs: Sequence[str | Path], paths: Sequence[Path]) -> list[Path | None]:

@@ -10,16 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mmyolo_lite.datasets.coco_checks import few_letters
 from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, ImageSlot
-from mmyolo_lite.datasets.converters.coco_json import (
-    ConversionReport,
-    read_json,
-    refuse_existing,
-    shown,
-    write_json,
-)
+from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 from mmyolo_lite.datasets.converters.files import safe_name
 from mmyolo_lite.datasets.converters.outlines import are_coordinates, ellipse_ring
+from mmyolo_lite.datasets.file_io import read_json, refuse_existing, write_json_files
 from mmyolo_lite.errors import DataError
 
 PROJECT_KEY = '_via_img_metadata'
@@ -134,7 +130,7 @@ class _ViaConverter:
         seen: set[str] = set()
         for entry in load_via(self.ann_file):
             filename = safe_name(entry['filename'])
-            where = f'{self.ann_file}, image {shown(entry["filename"])}'
+            where = f'{self.ann_file}, image {few_letters(entry["filename"])}'
             if filename is None:
                 self.report.structural('file name leads out of the image folder', where)
             elif filename in seen:
@@ -183,7 +179,7 @@ class _ViaConverter:
             return
         name = self.class_name(region.get('region_attributes'))
         if points is None:
-            self.report.skip(f'shape {shown(shape.get("name"))} has no area', where)
+            self.report.skip(f'shape {few_letters(shape.get("name"))} has no area', where)
         elif name is None:
             self.report.skip(
                 f'no single value for the attribute {self.options.class_attr!r}', where
@@ -244,7 +240,9 @@ def convert_via_splits(
         converter.convert()
     found = {name for converter in converters.values() for name in converter.report.per_class}
     class_names = [options.category] if options.class_attr is None else sorted(found)
-    for split, converter in converters.items():
-        content = converter.builder.coco(class_names, f'{root.name} {split}')
-        write_json(content, outputs[split])
+    contents = {
+        outputs[split]: converter.builder.coco(class_names, f'{root.name} {split}')
+        for split, converter in converters.items()
+    }
+    write_json_files(contents)
     return {split: converter.report for split, converter in converters.items()}

@@ -9,13 +9,9 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
+from mmyolo_lite.datasets.coco_checks import few_letters
 from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, ImageSlot
-from mmyolo_lite.datasets.converters.coco_json import (
-    ConversionReport,
-    refuse_existing,
-    shown,
-    write_json,
-)
+from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 from mmyolo_lite.datasets.converters.files import (
     IMAGE_SUFFIXES,
     list_files,
@@ -30,6 +26,7 @@ from mmyolo_lite.datasets.converters.voc_xml import (
     read_voc,
     voc_objects,
 )
+from mmyolo_lite.datasets.file_io import refuse_existing, write_json_files
 from mmyolo_lite.errors import DataError
 
 SPLITS = ('train', 'val', 'trainval', 'test')
@@ -184,7 +181,7 @@ class _VocConverter:
     ) -> None:
         if self.classes is not None and item.name not in self.classes:
             self.report.structural(
-                f'unknown class: {shown(item.name)} is not in the class file', where
+                f'unknown class: {few_letters(item.name)} is not in the class file', where
             )
             return
         if item.difficult:
@@ -268,8 +265,11 @@ def convert_voc(
         converters[split].report.require_images(hint)
     found = sorted({name for item in converters.values() for name in item.report.per_class})
     classes = known or _from_one(found)
-    for split, converter in converters.items():
-        write_json(converter.builder.coco(classes, f'{root.name} {split}'), outputs[split])
+    contents = {
+        outputs[split]: converter.builder.coco(classes, f'{root.name} {split}')
+        for split, converter in converters.items()
+    }
+    write_json_files(contents)
     return {str(outputs[split]): converter.report for split, converter in converters.items()}
 
 

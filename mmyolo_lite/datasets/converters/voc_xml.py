@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmyolo_lite.datasets.converters.coco_json import read_file, shown
+from mmyolo_lite.datasets.coco_checks import few_letters
 from mmyolo_lite.datasets.converters.files import check_class_name
 from mmyolo_lite.datasets.converters.outlines import are_coordinates, mask_to_rings, ring_points
+from mmyolo_lite.datasets.file_io import read_file
 from mmyolo_lite.errors import DataError
 
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -55,7 +56,7 @@ def read_voc(path: Path) -> ElementTree.Element:
     except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:
         raise DataError(f'{path}: cannot be read as XML ({error})') from error
     if root.tag != 'annotation':
-        raise DataError(f'{path}: begins with <{shown(root.tag)}>, not with <annotation>')
+        raise DataError(f'{path}: begins with <{few_letters(root.tag)}>, not with <annotation>')
     return root
 
 
@@ -98,7 +99,7 @@ def _number(text: str | None, where: str) -> float:
     except ValueError:
         value = math.nan
     if not are_coordinates(value):
-        raise ValueError(f'{where} is no finite number: {shown(text)}')
+        raise ValueError(f'{where} is no finite number: {few_letters(text)}')
     return value
 
 

@@ -11,15 +11,12 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
+from mmyolo_lite.datasets.coco_checks import few_letters
 from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, ImageSlot
-from mmyolo_lite.datasets.converters.coco_json import (
-    ConversionReport,
-    refuse_existing,
-    shown,
-    write_json,
-)
+from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 from mmyolo_lite.datasets.converters.files import list_files, read_lines
 from mmyolo_lite.datasets.converters.yolo_layout import YoloLayout, label_name, read_layout
+from mmyolo_lite.datasets.file_io import refuse_existing, write_json_files
 from mmyolo_lite.errors import DataError
 
 BOX_NUMBERS = 5
@@ -77,9 +74,9 @@ def parse_line(line: str, task: Task = 'auto') -> tuple[int, np.ndarray]:
     try:
         number, *values = map(float, words)
     except ValueError as error:
-        raise ValueError(f'value that is no number: {shown(line)}') from error
+        raise ValueError(f'value that is no number: {few_letters(line)}') from error
     if not (math.isfinite(number) and number >= 0 and number == int(number)):
-        raise ValueError(f'class id that is no whole number from 0: {shown(words[0])}')
+        raise ValueError(f'class id that is no whole number from 0: {few_letters(words[0])}')
     relative = np.array(values)
     distance = abs(relative - 0.5)
     if not (distance <= 0.5 + EXCESS).all():
@@ -181,9 +178,11 @@ def convert_yolo(
             converters[split].add_image(name)
         converters[split].report.require_images(f'split {split} of {root} holds no readable image')
     require_labels(layout, converters.values())
-    for split, converter in converters.items():
-        content = converter.builder.coco(layout.classes, f'{root.name} {split}')
-        write_json(content, outputs[split])
+    contents = {
+        outputs[split]: converter.builder.coco(layout.classes, f'{root.name} {split}')
+        for split, converter in converters.items()
+    }
+    write_json_files(contents)
     return {str(outputs[split]): converter.report for split, converter in converters.items()}
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from mmyolo_lite.datasets.converters.coco_json import ConversionReport, read_file, shown
+from mmyolo_lite.datasets.coco_checks import few_letters
+from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 from mmyolo_lite.datasets.converters.files import (
     IMAGE_SUFFIXES,
     check_class_name,
@@ -19,6 +20,7 @@ from mmyolo_lite.datasets.converters.files import (
     read_lines,
     stem,
 )
+from mmyolo_lite.datasets.file_io import read_file
 from mmyolo_lite.errors import DataError
 
 SPLITS = ('train', 'val', 'test')
@@ -92,7 +94,9 @@ def read_names(path: Path) -> dict[str, int]:
         raise DataError(f'{path}: the key "names" must be a list or a dictionary of class names')
     for number in names:
         if type(number) is not int or number < 0:
-            raise DataError(f'{path}: the class id {shown(number)} of "names" is no whole number')
+            raise DataError(
+                f'{path}: the class id {few_letters(number)} of "names" is no whole number'
+            )
     return number_classes(
         (
             (check_class_name(str(name) if type(name) is int else name, str(path)), number)
@@ -217,7 +221,7 @@ def yaml_splits(
                 continue
             where = f'{path}, key "{split}"'
             if not isinstance(entry, str) or '\0' in entry:
-                raise DataError(f'{where}: {shown(entry)} is no path')
+                raise DataError(f'{where}: {few_letters(entry)} is no path')
             found = _inside(root, bases, entry, where)
             folder = '' if found == '.' else f'{found}/'
             named = (
@@ -239,7 +243,8 @@ def _inside(root: Path, bases: Iterable[Path], entry: str, where: str) -> str:
         if os.path.exists(place) and not relative.startswith('../'):
             return relative
     raise DataError(
-        f'{where}: {shown(entry)} is not found in {root}; pass the folder that holds it as data set'
+        f'{where}: {few_letters(entry)} is not found in {root}; pass the folder that '
+        'holds it as data set'
     )
 
 
@@ -271,9 +276,11 @@ class ImageIndex:
             if len(matches) == 1:
                 found[matches[0]] = None
             elif matches:
-                report.structural(f'{shown(line)} is the name of {len(matches)} images', where)
+                report.structural(
+                    f'{few_letters(line)} is the name of {len(matches)} images', where
+                )
             else:
-                report.skip(f'listed image not found: {shown(line)}', where)
+                report.skip(f'listed image not found: {few_letters(line)}', where)
         return list(found)
 
     def matches(self, line: str) -> list[str]:

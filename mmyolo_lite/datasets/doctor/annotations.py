@@ -14,6 +14,7 @@ import numpy as np
 
 from mmyolo_lite.datasets.coco_checks import (
     Defect,
+    annotation_defect,
     complete_entries,
     few_letters,
     name_with_hint,
@@ -102,7 +103,7 @@ def _image_defects(sound: Sound) -> Iterator[Defect]:
     with_objects = {annotation['image_id'] for annotation in sound.annotations.values}
     seen: set[str] = set()
     for position, image in zip(*sound.images, strict=True):
-        name = few_letters(image['file_name'], 120)
+        name = few_letters(image['file_name'])
         if image['file_name'] in seen:
             text = f'the file {name} is listed again with the id {few_letters(image["id"])}'
             yield Defect('duplicate-file-name', text, 'images', position)
@@ -143,16 +144,11 @@ def _annotation_defects(sound: Sound) -> Iterator[Defect]:
         places = positions[start : start + CHUNK]
         for position, annotation in zip(places, annotations, strict=True):
             for code, ending in _plain_defects(annotation, known, seen, has_masks):
-                yield _of_annotation(code, ending, annotation, position)
+                yield annotation_defect(code, ending, annotation, position)
         size_wh = np.array([sizes[a['image_id']] for a in annotations], dtype=np.float64)
         for rules in (_box_defects, ring_defects):
             for code, index, ending in rules(annotations, size_wh):
-                yield _of_annotation(code, ending, annotations[index], places[index])
-
-
-def _of_annotation(code: str, ending: str, annotation: dict, position: int) -> Defect:
-    text = f'the annotation with id {few_letters(annotation["id"])} {ending}'
-    return Defect(code, text, 'annotations', position)
+                yield annotation_defect(code, ending, annotations[index], places[index])
 
 
 def _plain_defects(

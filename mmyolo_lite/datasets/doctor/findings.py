@@ -170,5 +170,5 @@ def _shown(case: Case) -> str:
     """Return a case as one printable line; names from files are quoted, which hides controls."""
     where = [case.set_name] if case.set_name else []
     if case.file_name is not None and case.list_name == 'annotations':
-        where.append(few_letters(case.file_name, 120))
+        where.append(few_letters(case.file_name))
     return ': '.join([*where, case.text])

@@ -15,7 +15,6 @@ from mmyolo_lite.datasets.coco_checks import (
     is_number,
     parse_coco_json,
 )
-from mmyolo_lite.datasets.converters.coco_json import write_json
 from mmyolo_lite.datasets.doctor.annotations import examine, summary_of
 from mmyolo_lite.datasets.doctor.findings import Report
 from mmyolo_lite.datasets.doctor.images import ImageFacts, image_file_defects, look_at_all
@@ -23,6 +22,7 @@ from mmyolo_lite.datasets.doctor.kinds import KINDS, Severity
 from mmyolo_lite.datasets.doctor.masks import mask_defects
 from mmyolo_lite.datasets.doctor.repair import AnnotationMender, entry_id, number
 from mmyolo_lite.datasets.doctor.sets import CheckedSet
+from mmyolo_lite.datasets.file_io import write_json
 from mmyolo_lite.errors import DataError
 
 ROUNDS = 5

@@ -15,7 +15,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmyolo_lite.datasets.coco_checks import Defect, few_letters
-from mmyolo_lite.datasets.converters.coco_json import EXIF_ORIENTATION, TRANSPOSED_ORIENTATIONS
+from mmyolo_lite.datasets.converters.coco_json import (
+    TRANSPOSED_ORIENTATIONS,
+    UPRIGHT,
+    exif_orientation,
+)
 from mmyolo_lite.datasets.doctor.annotations import Entries
 
 MAX_FILE_BYTES = 2**30
@@ -23,7 +27,6 @@ MAX_FILE_BYTES = 2**30
 THREADS = 8
 """At most so many images are decoded at a time, which bounds the memory."""
 _PLAIN_MODES = ('RGB', 'L', 'P', '1')
-UPRIGHT = 1
 
 
 class ImageFacts(NamedTuple):
@@ -87,7 +90,7 @@ def _decoded(data: bytes) -> ImageFacts:
             digest.update(plain.tobytes())
             return ImageFacts(
                 size_wh=image.size,
-                orientation=_orientation(image),
+                orientation=exif_orientation(image),
                 mode=image.mode,
                 digest=digest.digest(),
             )
@@ -95,15 +98,7 @@ def _decoded(data: bytes) -> ImageFacts:
         return ImageFacts('image-too-large', 'has too many pixels')
     except Exception as error:
         reason = f'{type(error).__name__}: {error}' if str(error) else type(error).__name__
-        return ImageFacts(code, f'cannot be decoded ({few_letters(reason, 120)})')
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        orientation = image.getexif().get(EXIF_ORIENTATION, UPRIGHT)
-    except Exception:  # a damaged block of EXIF says nothing, to decoders too
-        return UPRIGHT
-    return orientation if orientation in range(1, 9) else UPRIGHT
+        return ImageFacts(code, f'cannot be decoded ({few_letters(reason)})')
 
 
 def look_at_all(paths: Sequence[str]) -> list[ImageFacts]:
@@ -127,10 +122,10 @@ def image_file_defects(images: Entries, facts: Sequence[ImageFacts]) -> Iterator
     for position, image, fact in zip(*images, facts, strict=True):
         name = image['file_name']
         for code, ending in _defects_of_file(image, fact):
-            yield Defect(code, f'{few_letters(name, 120)} {ending}', 'images', position)
+            yield Defect(code, f'{few_letters(name)} {ending}', 'images', position)
         twin = seen.setdefault(fact.digest, name) if fact.digest else name
         if twin != name:
-            text = f'{few_letters(name, 120)} shows the same as {few_letters(twin, 120)}'
+            text = f'{few_letters(name)} shows the same as {few_letters(twin)}'
             yield Defect('duplicate-content', text, 'images', position)
 
 

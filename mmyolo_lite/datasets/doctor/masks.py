@@ -4,47 +4,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmyolo_lite.datasets.coco_checks import LARGEST_NUMBER, Defect, defect_of_mask, few_letters
+from mmyolo_lite.datasets.coco_checks import (
+    LARGEST_NUMBER,
+    Defect,
+    annotation_defect,
+    defect_of_mask,
+)
 from mmyolo_lite.datasets.converters.coco_json import polygon_area
 from mmyolo_lite.datasets.doctor.annotations import Sound
 from mmyolo_lite.datasets.doctor.rings import disagree, disagreement
+from mmyolo_lite.ops.run_lengths import MAX_PIXELS, uncompressed
 
 CROSSING_AREA = 1.0
 """Square pixels by which crossings must change the area of a ring to be worth a word ..."""
 CROSSING_AREA_SHARE = 0.01
 """... and this share of it. Outlines that merely touch themselves change nothing."""
-MAX_PIXELS = 2**31
-"""No image that can be decoded has more."""
-_FIRST_LETTER = 48
-"""Compressed run lengths are written in 64 letters from '0' on: 5 bits of value, 1 of more."""
-
-
-def run_lengths(counts: str) -> list[int] | None:
-    """Decode the compressed counts of a COCO run-length mask; None if they are broken.
-
-    Each number is written in groups of 5 bits, least first, in two's complement; from the fourth on
-    a number is the difference to the one two places before (the COCO mask API's format).
-
-    >>> run_lengths('04')
-    [0, 4]
-    """
-    numbers: list[int] = []
-    value = shift = 0
-    for letter in counts:
-        bits = ord(letter) - _FIRST_LETTER
-        if not 0 <= bits < 64 or shift > 30:
-            return None
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        numbers.append(value + numbers[-2] if len(numbers) > 2 else value)
-        if numbers[-1] < 0:
-            return None
-        value = shift = 0
-    return numbers if shift == 0 else None
 
 
 def extent(lengths: list[int], height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,8 +47,7 @@ def mask_defects(sound: Sound) -> Iterator[Defect]:
     sizes = {image['id']: (image['height'], image['width']) for image in sound.images.values}
     for position, annotation in zip(*sound.annotations, strict=True):
         for code, ending in slow_defects(annotation, sizes[annotation['image_id']]):
-            text = f'the annotation with id {few_letters(annotation["id"])} {ending}'
-            yield Defect(code, text, 'annotations', position)
+            yield annotation_defect(code, ending, annotation, position)
 
 
 def slow_defects(annotation: dict, size: tuple[float, float]) -> Iterator[tuple[str, str]]:
@@ -106,8 +79,11 @@ def _run_length_defect(
     if total > MAX_PIXELS or size[0] < 1:
         return ('rle-size', f'has a run-length mask of {total:g} pixels'), []
     if isinstance(lengths, str):
-        lengths = run_lengths(lengths)
-        if lengths is None or sum(lengths) != total:
+        try:
+            lengths = uncompressed(lengths)
+        except ValueError:
+            lengths = []
+        if sum(lengths) != total:
             ending = f'has a run-length mask whose letters do not make {total} pixels'
             return ('rle-broken', ending), []
     if not sum(lengths[1::2]):

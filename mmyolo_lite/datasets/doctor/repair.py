@@ -15,8 +15,9 @@ from mmyolo_lite.datasets.converters.coco_json import points_to_bbox, polygon_ar
 from mmyolo_lite.datasets.doctor.annotations import BORDER_TOLERANCE
 from mmyolo_lite.datasets.doctor.geometry import simple_rings, turned
 from mmyolo_lite.datasets.doctor.images import ImageFacts
-from mmyolo_lite.datasets.doctor.masks import crosses_itself, extent, run_lengths, slow_defects
+from mmyolo_lite.datasets.doctor.masks import crosses_itself, extent, slow_defects
 from mmyolo_lite.datasets.doctor.rings import FLAT, OUTSIDE_TOLERANCE, ring_defects
+from mmyolo_lite.ops.run_lengths import uncompressed
 
 ASPECT_TOLERANCE = 0.01
 """Aspect ratios that differ by less are those of one picture at two sizes."""
@@ -234,7 +235,7 @@ def _mask_extent(
         if not {code for code, _ in slow_defects(probe, size_hw)} <= {'box-mask-disagree'}:
             return None
         counts = mask['counts']
-        lengths = run_lengths(counts) if isinstance(counts, str) else counts
-        low, high = extent(lengths or [], int(size_hw[0]))
-        return low, high, float(sum((lengths or [])[1::2]))
+        lengths = uncompressed(counts) if isinstance(counts, str) else counts
+        low, high = extent(lengths, int(size_hw[0]))
+        return low, high, float(sum(lengths[1::2]))
     return None

@@ -207,17 +207,15 @@ def _leaks(
 ) -> Iterator[Defect]:
     for i, path in enumerate(known.paths):
         position = known.sound.images.positions[i]
-        name = few_letters(known.sound.images.values[i]['file_name'], 120)
+        name = few_letters(known.sound.images.values[i]['file_name'])
         same = paths.get(_real(path))
         if same is not None:
-            text = f'{name} is {few_letters(same.name, 120)} of {same.owner.one.name}'
+            text = f'{name} is {few_letters(same.name)} of {same.owner.one.name}'
             yield Defect('leak-file', text, 'images', position)
             continue
         twin = pictures.get(known.facts[i].digest) if known.facts else None
         if twin is not None:
-            text = (
-                f'{name} shows the same as {few_letters(twin.name, 120)} of {twin.owner.one.name}'
-            )
+            text = f'{name} shows the same as {few_letters(twin.name)} of {twin.owner.one.name}'
             yield Defect('leak-content', text, 'images', position)
 
 

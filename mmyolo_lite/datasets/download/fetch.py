@@ -268,9 +268,9 @@ def describe(error: BaseException, settings: FetchSettings) -> str:
 
 def _root(error: BaseException) -> BaseException:
     """Return the innermost exception: requests and urllib3 wrap the telling one several times."""
-    seen: Mapping[int, BaseException] = {}
-    while id(error) not in seen:
-        seen = {**seen, id(error): error}
+    seen: list[BaseException] = []
+    while not any(error is one for one in seen):
+        seen.append(error)
         inner = [getattr(error, 'reason', None), *error.args, error.__cause__]
         error = next((item for item in inner if isinstance(item, BaseException)), error)
     return error

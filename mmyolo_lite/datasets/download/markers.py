@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmyolo_lite.datasets.converters.coco_json import read_json, write_json
-from mmyolo_lite.datasets.download.sources import Checksum
+from mmyolo_lite.datasets.download.sources import Checksum, fingerprint
+from mmyolo_lite.datasets.file_io import read_json, write_json
 from mmyolo_lite.errors import DataError
 
 READ_BYTES = 1 << 20
@@ -57,7 +57,7 @@ def write_marker(
     content = {
         'archive': _stamp(archive),
         'sha256': file_digest(archive, 'sha256'),
-        'location': _fingerprint(location),
+        'location': fingerprint(location),
         'strips_top': strips_top,
         'files': dict(files),
     }
@@ -86,14 +86,14 @@ def is_unpacked(
         return False
     if archive.is_file():
         return note.get('archive') == _stamp(archive) or file_digest(archive, 'sha256') == sha256
-    return note.get('location') == _fingerprint(location)
+    return note.get('location') == fingerprint(location)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     """Return a note, or None when there is none or somebody spoilt it."""
     try:
         note = read_json(path)
-    except (DataError, RecursionError):
+    except DataError:
         return None
     is_sound = isinstance(note, dict) and isinstance(note.get('files'), dict) and note['files']
     return note if is_sound else None
@@ -111,7 +111,3 @@ def _stamp(path: Path) -> list[int]:
     """Return size and time of change, which tell a replaced file without reading it."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
-
-
-def _fingerprint(location: str) -> str:
-    return hashlib.sha256(location.encode(errors='surrogatepass')).hexdigest()

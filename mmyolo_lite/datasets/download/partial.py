@@ -1,14 +1,14 @@
 """The partial file of a download, and what is known of the version that it belongs to."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from mmyolo_lite.datasets.converters.coco_json import read_json, write_json
 from mmyolo_lite.datasets.download.disk import disk_errors
+from mmyolo_lite.datasets.download.sources import fingerprint
+from mmyolo_lite.datasets.file_io import read_json, write_json
 from mmyolo_lite.errors import DataError
 
 
@@ -43,9 +43,9 @@ class PartialFile:
         """Return what was noted about the partial file of this URL; empty when nothing was."""
         try:
             notes = read_json(self._notes)
-        except (DataError, RecursionError):
+        except DataError:
             return {}
-        return notes if isinstance(notes, dict) and notes.get('url') == _key(url) else {}
+        return notes if isinstance(notes, dict) and notes.get('url') == fingerprint(url) else {}
 
     def validator(self, url: str) -> str | None:
         """Return the strong ETag or the date with which If-Range protects a resumed download."""
@@ -69,7 +69,7 @@ class PartialFile:
     def begin_anew(self, url: str, headers: Mapping[str, str], total: int | None) -> None:
         """Drop what is there and note the version that the bytes to come belong to."""
         self.discard()
-        write_json({**_describe(headers, total), 'url': _key(url)}, self._notes)
+        write_json({**_describe(headers, total), 'url': fingerprint(url)}, self._notes)
 
     def open(self, begin: int) -> FileIO:
         """Return the file opened for writing from a byte on; what lies behind it is cut off.
@@ -107,8 +107,3 @@ def _describe(headers: Mapping[str, str], total: int | None) -> dict[str, Any]:
         'last_modified': headers.get('Last-Modified'),
         'total': total,
     }
-
-
-def _key(url: str) -> str:
-    """Return a fingerprint of a URL: the URL itself may hold a password or a token."""
-    return hashlib.sha256(url.encode(errors='surrogatepass')).hexdigest()

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mmyolo_lite.datasets.download.archives import UnsafeArchive, check_archive
 from mmyolo_lite.datasets.download.disk import megabytes
@@ -180,11 +179,6 @@ def run_plan(plan: Plan, say: Say = print) -> None:
                 raise DataError(f'{shown(job.source.location)}: {error}') from error
     if plan.data_set and plan.data_set.note:
         say(f'{plan.data_set.name}: {plan.data_set.note}')
-
-
-def download_dataset(*args: Any, say: Say = print, **options: Any) -> None:
-    """Fetch a data set: :func:`make_plan` and :func:`run_plan` in one."""
-    run_plan(make_plan(*args, **options), say)
 
 
 def _side_by_side(

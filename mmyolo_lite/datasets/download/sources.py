@@ -1,5 +1,6 @@
 """The data sets that the downloader knows by name, and what a URL says about its file."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -202,6 +203,11 @@ def shown(url: str) -> str:
     except ValueError:
         pass
     return url if url.isprintable() else ascii(url)
+
+
+def fingerprint(location: str) -> str:
+    """Return a digest of a URL or path to be kept: the text itself may hold a password or token."""
+    return hashlib.sha256(location.encode(errors='surrogatepass')).hexdigest()
 
 
 def stem(name: str) -> str:

@@ -13,8 +13,10 @@ from mmdet.datasets.transforms import LoadAnnotations as _MMDetLoadAnnotations
 from mmdet.structures.bbox import get_box_type
 from mmdet.structures.mask import PolygonMasks
 
+from mmyolo_lite.datasets.coco_checks import LARGEST_NUMBER
 from mmyolo_lite.errors import DataError
 from mmyolo_lite.ops.ring_join import join_rings
+from mmyolo_lite.ops.run_lengths import decode_runs
 from mmyolo_lite.registry import TRANSFORMS
 
 
@@ -106,12 +108,14 @@ def rings_from_rle(rle: dict, height: int, width: int) -> list[np.ndarray]:
         Flat float64 rings (2K,), K >= 3, through pixel centres (x + 0.5, y + 0.5): filling them
         with coordinates truncated gives the mask back, but for its holes. Specks of one or two
         pixels give none.
-    """
-    from pycocotools import mask as coco_mask
 
-    if isinstance(rle.get('counts'), list):
-        rle = coco_mask.frPyObjects(rle, height, width)
-    mask = np.ascontiguousarray(coco_mask.decode(rle))
+    Raises:
+        ValueError: the mask is damaged.
+    """
+    counts = rle.get('counts')
+    if not isinstance(counts, list):
+        height, width = map(int, rle['size'])
+    mask = np.ascontiguousarray(decode_runs(counts, height, width))
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [contour.reshape(-1) + 0.5 for contour in contours if len(contour) >= 3]
 
@@ -119,8 +123,8 @@ def rings_from_rle(rle: dict, height: int, width: int) -> list[np.ndarray]:
 def valid_rings(mask: Sequence | dict | None, height: int, width: int) -> list[np.ndarray]:
     """Return the usable rings of one object's ``mask`` as flat float64 arrays.
 
-    A ring counts if it has an even number of at least 6 values, all finite. Always float64: rings
-    are scaled in place later, which would truncate integers.
+    A ring counts if it has an even number of at least 6 values, none NaN or too large for
+    any image. Always float64: rings are scaled in place later, which would truncate integers.
 
     Args:
         mask: COCO ``segmentation``: list of flat rings, or RLE dict, or None.
@@ -134,7 +138,7 @@ def valid_rings(mask: Sequence | dict | None, height: int, width: int) -> list[n
         for ring in mask or ()
         if len(ring) % 2 == 0 and len(ring) >= 6
     ]
-    return [ring for ring in rings if np.isfinite(ring).all()]
+    return [ring for ring in rings if (np.abs(ring) <= LARGEST_NUMBER).all()]  # false for NaN
 
 
 def object_rings(instance: dict, path: str, height: int, width: int) -> list[np.ndarray]:
@@ -170,8 +174,13 @@ def has_mask(mask: Sequence | dict | None) -> bool:
     if isinstance(mask, dict):
         return len(mask['counts']) > 1  # one run is the background
     return any(
-        len(ring) >= 6 and len(ring) % 2 == 0 and math.isfinite(sum(ring)) for ring in mask or ()
+        len(ring) >= 6 and len(ring) % 2 == 0 and _has_coordinates(ring) for ring in mask or ()
     )
+
+
+def _has_coordinates(ring: Sequence[float]) -> bool:
+    fits = min(ring) >= -LARGEST_NUMBER and max(ring) <= LARGEST_NUMBER
+    return fits and math.isfinite(sum(ring))  # least and greatest may miss a NaN
 
 
 def box_of_rings(rings: Sequence[np.ndarray]) -> np.ndarray:

@@ -148,6 +148,20 @@ def test_stratified_parts_share_rare_classes(split):
         assert abs(counts[1] - share * sum(o.count(1) for o in objects.values())) <= 6
 
 
+@pytest.mark.parametrize('seed', range(5))
+def test_a_class_of_one_image_is_trained_on(split, seed):
+    # class 2 has fewer objects than class 3, but more images
+    objects = {4: [1, 2, 3, 3, 3, 3, 3], 7: [1, 2]}
+    parts, _ = split(
+        coco(20, objects=lambda image: objects.get(image, [1])),
+        stratify=True,
+        seed=seed,
+        ratios=(0.8, 0.2),
+        names=('train', 'val'),
+    )
+    assert 4 in ids(parts['train']) and 7 in ids(parts['val'])
+
+
 @pytest.mark.parametrize('stratify', [False, True])
 def test_groups_stay_together(split, stratify):
     parts, _ = split(

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pycocotools import mask as coco_mask
 
-from mmyolo_lite.datasets.converters import yolo_writer
+from mmyolo_lite.datasets.converters import staging
 from mmyolo_lite.datasets.converters.to_yolo import ToYoloOptions, convert_to_yolo, split_name
 from mmyolo_lite.errors import DataError
 from tests.datasets.converters.folders import save_image, save_text
@@ -169,7 +169,7 @@ def test_images_are_linked_as_the_file_system_allows(tmp_path, monkeypatch, link
         raise OSError('not here')
 
     for name in {'link', 'symlink'} - set(links):
-        monkeypatch.setattr(yolo_writer.os, name, refuse)
+        monkeypatch.setattr(staging.os, name, refuse)
     convert(tmp_path, save_coco(tmp_path))
     source, placed = (
         tmp_path / folder / 'deep/a.png' for folder in ('images_here', 'yolo/images/train')

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmyolo_lite.datasets.converters.coco_json import image_size_wh, polygon_area, write_json
+from mmyolo_lite.datasets.converters.coco_json import image_size_wh, polygon_area
 from mmyolo_lite.datasets.converters.via import (
     ViaOptions,
     convert_via_splits,
     load_via,
     region_points,
 )
+from mmyolo_lite.datasets.file_io import write_json
 from mmyolo_lite.errors import DataError
 from tests.shared_data import shared_path
 

@@ -10,7 +10,7 @@ import pytest
 from mmyolo_lite.datasets.download import sources
 from mmyolo_lite.datasets.download.fetch import FetchSettings
 from mmyolo_lite.datasets.download.locks import only_run
-from mmyolo_lite.datasets.download.run import download_dataset, make_plan
+from mmyolo_lite.datasets.download.run import make_plan, run_plan
 from mmyolo_lite.errors import ConfigError, DataError
 from tests.datasets.download.hostile import make_tar, make_zip
 
@@ -28,15 +28,7 @@ BALLOON = {
 def run(folder: Path, *url: str, **options) -> list[str]:
     """Run with lines collected instead of printed."""
     lines: list[str] = []
-    save_dir = str(folder)
-    download_dataset(
-        options.pop('dataset_name', None),
-        save_dir,
-        url=url,
-        say=lines.append,
-        settings=ONCE,
-        **options,
-    )
+    run_plan(make_plan(save_dir=str(folder), url=url, settings=ONCE, **options), lines.append)
     return lines
 
 

@@ -9,6 +9,7 @@ import pytest
 from mmyolo_lite.datasets.transforms import LoadAnnotations, LoadImageFromFile
 from mmyolo_lite.datasets.transforms.loading import (
     UnreadableImageError,
+    has_mask,
     rings_from_rle,
     valid_rings,
 )
@@ -81,12 +82,15 @@ def test_an_image_without_objects_gives_empty_arrays_of_the_right_kind():
         [[1.0, 2, 3, 4, 5]],
         [[float('nan'), 1, 2, 2, 3, 1]],
         [[1.0, 2, 3, 4, 5, float('inf')]],
+        [[1.0, 2, 1e308, 4, 5, 6]],
+        [[1.0, float('nan'), 1e308, 4, 5, 6], [1, -1e16, 3, 4, 5, 6]],
     ],
 )
 def test_objects_without_a_valid_ring_are_dropped_with_box_and_label(mask):
     results = load([instance(mask), instance([SQUARE])], mask2bbox=True)
     np.testing.assert_array_equal(results['gt_bboxes'].tensor, [[1, 1, 9, 9]])
     assert len(results['gt_bboxes_labels']) == len(results['gt_masks']) == 1
+    assert not has_mask(mask)
 
 
 def test_integer_polygons_become_float64():

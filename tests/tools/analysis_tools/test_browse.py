@@ -48,6 +48,24 @@ def test_validation_draws_letterboxed_objects(phase, tools, configs, tmp_path):
     assert any(((p[..., 2] > 180) & (p[..., 0] < 90)).sum() > 20 for p in found.values())
 
 
+def test_indices_count_through_all_joined_sets(tools, data, tmp_path):
+    joined = """
+both = [dict(data, type='YOLOv5CocoDataset', ann_file=f'{name}.json', pipeline=train_pipeline,
+             data_prefix=dict(img=f'{name}/')) for name in ('train', 'val')]
+train_dataloader = dict(
+    **loader, batch_size=4, dataset=dict(_delete_=True, type='ConcatDataset', datasets=both))
+"""
+    config = journey.write_config(tmp_path / 'joined.py', data, journey.DET, joined)
+    command = (TOOL, config, '-m', 'original', '--indices', '1', '9', '--out-dir', 'out')
+    tools.run(tmp_path, *command).check()
+    assert list(pictures(tmp_path / 'out')) == [
+        '000001_sample_train_0001.jpg',
+        '000009_sample_val_0001.jpg',
+    ]
+    done = tools.run(tmp_path, TOOL, config, '--indices', '13')
+    assert done.code == 1 and 'the data set has 13, numbered from 0' in done.err
+
+
 def test_the_seed_decides_and_keys_are_told(tools, configs, tmp_path):
     for out, seed in (('a', '1'), ('b', '1'), ('c', '2')):
         command = (TOOL, configs['overlap'], '-n', '2', '--out-dir', out, '--seed', seed)
@@ -68,6 +86,7 @@ def test_without_a_display_pictures_go_to_the_default_folder(tools, configs, tmp
     [
         (['--indices', '99'], 'no image with the index 99; the data set has 8'),
         (['-n', '0'], 'Nothing'),
+        (['-n', '-1'], 'Nothing'),
     ],
 )
 def test_nothing_to_draw(arguments, words, tools, configs, tmp_path):
@@ -96,6 +115,12 @@ def test_json_with_an_unknown_class(tools, data, tmp_path):
     command = (JSON_TOOL, '--data-root', data, '--img-dir', 'val', '--ann-file', 'val.json')
     done = tools.run(tmp_path, *command, '--category-names', 'ballon')
     assert done.code == 1 and "did you mean 'balloon'?" in done.err
+
+
+def test_json_with_a_negative_number(tools, data, tmp_path):
+    command = (JSON_TOOL, '--data-root', data, '--img-dir', 'val', '--ann-file', 'val.json')
+    done = tools.run(tmp_path, *command, '-n', '-2', '--not-show')
+    assert done.code == 1 and 'error: Nothing was drawn' in done.err
 
 
 def test_json_whose_images_are_elsewhere(tools, data, tmp_path):
