@@ -87,8 +87,8 @@ def parse_coco_json(path: str, backend_args: dict | None = None) -> dict:
         content = json.loads(get_text(path, backend_args=backend_args))
     except FileNotFoundError as error:
         raise DataError(
-            f'Annotation file not found: {path}. Check data_root and ann_file in the config; the '
-            'path is data_root/ann_file, seen from the current folder.'
+            f'Annotation file not found: {path}, seen from the current folder. In a config the '
+            'path is data_root/ann_file: check both.'
         ) from error
     except (OSError, ImportError) as error:  # the latter from backends that are not installed
         raise DataError(f'The annotation file {path} cannot be read: {error}.') from error

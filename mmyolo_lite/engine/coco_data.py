@@ -4,7 +4,7 @@ does not give are read from the annotation file.
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from mmengine.config import ConfigDict
@@ -27,25 +27,33 @@ OPTIONAL = (
     *('test_data_prefix', 'classes', 'palette'),
 )
 COCO_CLASSES = 80
+NUM_CLASSES = 'model.bbox_head.head_module.num_classes'
 _LOADERS = {'train': 'train_dataloader', 'val': 'val_dataloader', 'test': 'test_dataloader'}
 _DATASETS = ('YOLOv5CocoDataset', 'CocoDataset')
 
 
-def complete_data(config: Any, strict: bool = True) -> None:
+def complete_data(config: Any, strict: bool = True, options: Collection[str] = ()) -> None:
     """Expand the block ``coco_data``, name and count the classes, and scale their loss.
 
     Args:
         config: changed in place.
         strict: see :func:`derive_classes`.
+        options: dotted keys that the command line has set; a number of classes among them stays,
+            to be compared with the names.
 
     Raises:
         ConfigError: see :func:`expand_coco_data`.
         DataError: see :func:`derive_classes`.
     """
+    given = (head_config(config).get('head_module') or {}).get('num_classes')
     has_block = expand_coco_data(config)
+    if has_block and NUM_CLASSES in options:
+        head_config(config)['head_module']['num_classes'] = given
     derive_classes(config, strict)
     if has_block:
         scale_class_loss(config)
+        if 'metainfo' in config:  # a variable of the inherited config
+            config.metainfo = next(_coco_datasets(config), config).get('metainfo')
 
 
 def expand_coco_data(config: Any) -> bool:

@@ -109,7 +109,7 @@ def load_config(
         if 'runner_type' not in config:  # another runner may read anything
             for sentence in _ineffective_options(options):
                 print(f'warning: {sentence}', file=sys.stderr)
-    complete_data(config, strict=bool(needs))
+    complete_data(config, strict=bool(needs), options=options or ())
     lacking = [part for part in needs if not config.get(part)]
     if lacking:
         raise ConfigError(

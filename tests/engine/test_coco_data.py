@@ -220,3 +220,11 @@ def test_a_weight_of_ones_own_stays(data: Path) -> None:
         "_base_ = 'mine.py'\nmodel = dict(bbox_head=dict(loss_cls=dict(loss_weight=0.123)))\n"
     )
     assert load_config(child).model.bbox_head.loss_cls.loss_weight == 0.123
+
+
+def test_a_number_of_classes_from_the_command_line_is_compared(data: Path) -> None:
+    block = dict(data_root=str(data), **FILES)
+    option = 'model.bbox_head.head_module.num_classes'
+    check_config(load(data, block, **{option: 3}))
+    with pytest.raises(ConfigError, match='num_classes is 2.*Set num_classes to 3'):
+        check_config(load(data, block, **{option: 2}))

@@ -159,6 +159,8 @@ class _FileMender:
         for entry in self._dicts(part):
             name: Any = entry.get(key)
             number_of_entry = entry_id(entry.get('id'))
+            if part == 'images' and isinstance(name, str):
+                name = self._with_slashes(name)
             if key == 'name' and is_number(name):
                 name = str(name)
                 self.actions[f'{part} changed, name turned into a text'] += 1
@@ -179,6 +181,18 @@ class _FileMender:
             entry.update({'id': number_of_entry, key: name})
             kept.append(entry)
         return kept
+
+    def _with_slashes(self, name: str) -> str:
+        """Return a file name of Windows in the form that finds the file, if that does."""
+        slashed = name.replace('\\', '/')
+        if slashed == name or self.image_dir is None:
+            return name
+        if osp.exists(osp.join(self.image_dir, name)):
+            return name
+        if not osp.exists(osp.join(self.image_dir, slashed)):
+            return name
+        self.actions['images changed, backslashes of the file name'] += 1
+        return slashed
 
     def _mend_image(self, image: dict) -> bool:
         """Mend the size of an image in place; return whether the image can stay."""

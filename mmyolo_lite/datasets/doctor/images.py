@@ -54,7 +54,8 @@ class ImageFacts(NamedTuple):
 def look_at(path: str) -> ImageFacts:
     """Decode a file completely and say what it is; nothing in a file makes this raise."""
     if not osp.isfile(path):
-        return ImageFacts('image-missing', 'does not exist')
+        windows = '; its backslashes must be slashes' if '\\' in path else ''
+        return ImageFacts('image-missing', f'does not exist{windows}')
     try:
         size = osp.getsize(path)
         if size == 0:

@@ -83,6 +83,7 @@ _ERRORS = {
         f'save the image without EXIF, or turn the annotations; {FIX}',
     ),
     # sets
+    'no-images': ('the annotation file lists no image', 'export or convert the file again'),
     'no-objects': ('a training set has no object of a configured class', 'check metainfo.classes'),
     'class-not-in-file': (
         'a configured class is no category of the annotation file',

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mmyolo_lite.datasets.coco_checks import Defect, few_letters, parse_coco_json
+from mmyolo_lite.datasets.coco_checks import NEEDED_KEYS, Defect, few_letters, parse_coco_json
 from mmyolo_lite.datasets.doctor.annotations import (
     Entries,
     Sound,
@@ -105,6 +105,7 @@ def examine_set(
     report.extend(defects, content, one.name)
     report.sets.append(summary_of(content, one.ann_file, one.name))
     known = _Examined(one, content, sound)
+    report.extend(_emptiness_defects(known), content, one.name)
     report.extend(mask_defects(known.sound), content, one.name)
     report.extend(class_defects(known.sound, one.classes), content, one.name)
     if TRAIN in one.roles:
@@ -121,13 +122,27 @@ def examine_set(
     return known
 
 
+def _emptiness_defects(known: _Examined) -> Iterator[Defect]:
+    """Yield that there is nothing to train on, in a training set or a file alone."""
+    if not all(isinstance(known.content.get(name), list) for name in NEEDED_KEYS):
+        return  # a list that is missing is named as such
+    if not known.sound.images.values:
+        yield Defect('no-images', 'the file has no image')
+    elif known.one.roles in ((), (TRAIN,)) and not any(
+        count
+        for name, count in known.counts().items()
+        if known.one.classes is None or name in known.one.classes
+    ):
+        number = len(known.one.classes or known.sound.categories.values)
+        yield Defect('no-objects', f'none of {number} classes has an object')
+
+
 def _balance_defects(known: _Examined) -> Iterator[Defect]:
     """Yield what the numbers of objects of each class tell about a training set."""
     counts = known.counts()
     names = known.one.classes or [name for name, count in counts.items() if count]
     present = {name: counts[name] for name in names if counts[name]}
     if not present:
-        yield Defect('no-objects', f'none of {len(names)} classes has an object')
         return
     for name in names:
         if not counts[name]:

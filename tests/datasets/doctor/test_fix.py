@@ -11,7 +11,7 @@ from PIL import Image
 from mmyolo_lite.datasets import YOLOv5CocoDataset
 from mmyolo_lite.datasets.doctor.fix import fix_set, mend
 from mmyolo_lite.datasets.doctor.kinds import KINDS, Severity
-from mmyolo_lite.datasets.doctor.sets import CheckedSet
+from mmyolo_lite.datasets.doctor.sets import CheckedSet, check_sets
 from mmyolo_lite.errors import DataError
 from tests.datasets.doctor.planted import EXIF_ORIENTATION, FAULTS, PlantedSet, save_image
 
@@ -213,3 +213,14 @@ def test_deep_nesting_is_refused(tmp_path: Path):
     path.write_text('{"info": ' + '[' * 900 + ']' * 900 + ', "images": []}')
     with pytest.raises(DataError):
         fix_set(CheckedSet(str(path)), tmp_path / 'out.json')
+
+
+def test_backslashes_of_windows_become_slashes(planted):
+    (planted.folder / 'images/sub').mkdir()
+    planted.image(1).rename(planted.folder / 'images/sub/1.png')
+    planted.content['images'][0]['file_name'] = 'sub\\1.png'
+    report = check_sets([CheckedSet(str(planted.write()), str(planted.folder / 'images'))])
+    assert 'its backslashes must be slashes' in report.cases('image-missing')[0].text
+    fixed = fix(planted)
+    assert fixed.content['images'][0]['file_name'] == 'sub/1.png'
+    assert len(fixed.content['annotations']) == 12

@@ -8,7 +8,14 @@ from tests.datasets.doctor.planted import FAULTS, FOLLOWING, PlantedSet
 
 # planted between several sets, in test_sets.py, or not made by one entry
 OTHERS = {
-    *('unreadable-file', 'no-objects', 'class-not-in-file', 'leak-file', 'leak-content'),
+    *(
+        'unreadable-file',
+        'no-images',
+        'no-objects',
+        'class-not-in-file',
+        'leak-file',
+        'leak-content',
+    ),
     *('same-annotation-file', 'category-not-configured', 'class-without-objects'),
     *('class-only-in-val', 'class-imbalance', 'tiny-object', 'rare-class', 'small-objects'),
     'image-too-large',

@@ -84,6 +84,25 @@ def test_a_training_set_without_objects(train):
     assert counts == {'no-objects': 1, 'category-without-objects': 2}
 
 
+@pytest.mark.parametrize('alone', [True, False])
+def test_a_file_with_nothing_to_train_on(train, alone):
+    def checked():
+        file = CheckedSet(str(train.write()), str(train.folder / 'images'))
+        return check_sets([file if alone else one(train, 'train')])
+
+    train.content['annotations'].clear()
+    assert 'no-objects' in checked().counts
+    train.content['images'].clear()
+    report = checked()
+    assert report.counts == {'no-images': 1, 'category-without-objects': 2}
+    assert report.exit_code == 2
+
+
+def test_validation_without_objects_is_no_error(train, val):
+    val.content['annotations'].clear()
+    assert 'no-objects' not in found(one(train, 'train'), one(val, 'val'))
+
+
 def test_a_test_set_needs_no_annotations(train, val):
     del val.content['annotations']
     counts = found(one(train, 'train'), one(val, 'test'))
