@@ -3,8 +3,6 @@
 import argparse
 
 from mmyolo_lite.apis.cli import add_config_arguments, add_launcher_arguments, run_cli
-from mmyolo_lite.engine import config as configs
-from mmyolo_lite.engine import runner
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,6 +29,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Train as the command line says."""
     args = parse_args()
+    from mmyolo_lite.engine import config as configs
+    from mmyolo_lite.engine import runner
+
     config = configs.load_config(args.config, args.cfg_options, configs.TRAIN_PARTS)
     configs.set_work_dir(config, args.work_dir, args.config)
     configs.set_launcher(config, args.launcher, args.local_rank)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from mmyolo_lite.apis.choices import ALGORITHMS
 from mmyolo_lite.apis.datasets import box_sizes, build_datasets
 from mmyolo_lite.datasets.file_io import refuse_existing, write_json, write_text
 from mmyolo_lite.engine.checks import head_config, type_name
@@ -19,7 +20,6 @@ from mmyolo_lite.engine.config import training_input_wh
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.ops import anchors as ops
 
-ALGORITHMS = ('v5-k-means', 'k-means', 'DE')
 GENERATOR = 'YOLOAnchorGenerator'
 GOOD_RECALL = 0.98
 DEFAULT_INPUT_WH = (640, 640)

@@ -19,6 +19,7 @@ from mmdet.visualization import get_palette
 from mmengine.runner import set_random_seed
 from tqdm import tqdm
 
+from mmyolo_lite.apis.choices import DEFAULT_OUT_DIR, MODES, PHASES
 from mmyolo_lite.apis.datasets import build_datasets
 from mmyolo_lite.datasets.coco_checks import check_classes_exist, read_coco_json
 from mmyolo_lite.datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
@@ -28,9 +29,6 @@ from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.visualization import stages
 from mmyolo_lite.visualization.drawing import Image, Legend, draw_objects, with_title
 
-MODES = ('transformed', 'original', 'pipeline')
-PHASES = ('train', 'val', 'test')
-DEFAULT_OUT_DIR = Path('output')
 MAX_NAME_BYTES = 240
 """File systems allow 255, suffix included."""
 _UNFIT_IN_NAMES = re.compile('[\\x00-\\x1f\\ud800-\\udfff/\\\\:*?"<>|]')

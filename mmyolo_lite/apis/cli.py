@@ -3,9 +3,9 @@ user can mend, and an exit code.
 """
 
 import sys
-from argparse import SUPPRESS, ArgumentParser
+from argparse import SUPPRESS, Action, ArgumentParser
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmyolo_lite.errors import UserError
 
@@ -18,18 +18,25 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect it
 
 def add_config_arguments(parser: ArgumentParser) -> None:
     """Add what every command line over a config takes: ``config`` and ``--cfg-options``."""
-    from mmengine.config import DictAction
-
     parser.add_argument(
         'config', help='path of the config; configs are Python code and run on loading'
     )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=_ConfigOptions,
         metavar='KEY=VALUE',
         help='override fields of the config, such as train_cfg.max_epochs=10',
     )
+
+
+class _ConfigOptions(Action):
+    """mmengine's ``DictAction``, imported when the option is used."""
+
+    def __call__(self, parser: ArgumentParser, *args: Any, **kwargs: Any) -> None:
+        from mmengine.config import DictAction
+
+        DictAction(self.option_strings, self.dest)(parser, *args, **kwargs)
 
 
 def add_launcher_arguments(parser: ArgumentParser) -> None:

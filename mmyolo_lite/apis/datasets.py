@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from mmengine.registry import init_default_scope
 
-import mmyolo_lite.datasets
-import mmyolo_lite.datasets.transforms  # noqa: F401
+import mmyolo_lite.datasets.registered  # noqa: F401
 from mmyolo_lite import registry
 from mmyolo_lite.datasets.statistics import box_table
 from mmyolo_lite.engine.build_errors import config_errors

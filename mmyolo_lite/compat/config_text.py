@@ -7,11 +7,11 @@ the last text. Can go when mmengine does.
 
 from typing import Any
 
-from mmengine.config import Config
-
 
 def install() -> None:
     """Make ``Config.pretty_text`` remember the last text; idempotent."""
+    from mmengine.config import Config
+
     original = Config.pretty_text.fget
     if getattr(original, '_remembers', False):
         return

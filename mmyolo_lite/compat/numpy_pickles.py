@@ -12,7 +12,9 @@ import pickle
 from typing import Any, NoReturn
 
 import numpy as np
-from mmengine.logging.history_buffer import HistoryBuffer
+
+# mmengine is imported in functions: its import is what has the fences installed
+_HISTORY_MODULE = 'mmengine.logging.history_buffer'
 
 CODES = frozenset(np.dtype(code).str[1:] for code in '?bBhHiIlLqQefdFD')
 """The dtypes allowed, as a pickle writes them: ``'f8'``, ``'i4'``, ``'b1'`` ..."""
@@ -89,7 +91,7 @@ class _History:
     """Stands in for mmengine's ``HistoryBuffer``; `value` is the real one once its state is set."""
 
     __slots__ = ('value',)
-    value: HistoryBuffer | None
+    value: Any
 
     def __new__(cls, *arguments: Any) -> '_History':
         if arguments:
@@ -102,6 +104,8 @@ class _History:
         """Take the attributes, but for ``statistics_methods``: it would change the class."""
         if type(state) is not dict or type(state.get('max_length')) is not int:
             _refuse('HistoryBuffer with an unknown state')
+        from mmengine.logging.history_buffer import HistoryBuffer
+
         history = HistoryBuffer(max_length=state['max_length'])
         for name in ('_log_history', '_count_history'):
             array = state.get(name)
@@ -129,6 +133,8 @@ def _getattr(owner: Any = None, name: Any = None, *default: Any) -> Any:
     """Stand in for ``getattr``, which pickled log histories name their methods through."""
     if owner is not _History or name not in ('mean', 'max', 'min', 'current') or default:
         _refuse(f'getattr {name!r}'[:80])
+    from mmengine.logging.history_buffer import HistoryBuffer
+
     return getattr(HistoryBuffer, name)
 
 
@@ -157,7 +163,7 @@ def _multiarray(core: str) -> list[Any]:
 STAND_INS: list[Any] = [
     _named(_DType, 'numpy', 'dtype'),
     _named(_Array, 'numpy', 'ndarray'),
-    _named(_History, HistoryBuffer.__module__, 'HistoryBuffer'),
+    _named(_History, _HISTORY_MODULE, 'HistoryBuffer'),
     _named(_getattr, 'builtins', 'getattr'),
     _named(_bytes, 'builtins', 'bytes'),
     *_multiarray('core'),

@@ -11,8 +11,6 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
-from mmengine.fileio import get_text
-
 from mmyolo_lite.errors import ConfigError, DataError
 
 NEEDED_KEYS = {
@@ -81,6 +79,8 @@ def parse_coco_json(path: str, backend_args: dict | None = None) -> dict:
     Raises:
         DataError: the file is missing, cannot be read, is no JSON or holds something else.
     """
+    from mmengine.fileio import get_text  # takes seconds, which converters do without
+
     if osp.exists(path) and not osp.isfile(path):
         raise DataError(f'The annotation file {path} is no regular file. Give a JSON file.')
     try:

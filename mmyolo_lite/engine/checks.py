@@ -14,8 +14,7 @@ from mmyolo_lite.errors import ConfigError
 
 _PACKAGES = (
     'models',
-    'datasets',
-    'datasets.transforms',
+    'datasets.registered',
     'engine',
     'engine.hooks',
     'evaluation',

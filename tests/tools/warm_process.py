@@ -12,7 +12,7 @@ import traceback
 
 import mmengine.config.config
 
-import mmyolo_lite.datasets
+import mmyolo_lite.datasets.registered
 import mmyolo_lite.engine.runner
 import mmyolo_lite.models  # noqa: F401
 

@@ -4,7 +4,7 @@ import argparse
 from itertools import islice
 from pathlib import Path
 
-from mmyolo_lite.apis import browse
+from mmyolo_lite.apis.choices import DEFAULT_OUT_DIR
 from mmyolo_lite.apis.cli import run_cli
 
 
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of that order')
     parser.add_argument('-n', '--show-number', type=int, help='at most so many (default: all)')
     parser.add_argument(
-        '--out-dir', type=Path, help=f'default: {browse.DEFAULT_OUT_DIR}, where no window can open'
+        '--out-dir', type=Path, help=f'default: {DEFAULT_OUT_DIR}, where no window can open'
     )
     parser.add_argument('--not-show', action='store_true', help='open no window')
     parser.add_argument('--max-side', type=int, default=1600, help='of pictures, in pixels')
@@ -37,6 +37,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draw, and write or show."""
     args = parse_args()
+    from mmyolo_lite.apis import browse
+
     options = browse.JsonOptions(
         masks=args.disp_all,
         category_names=args.category_names,

@@ -3,19 +3,18 @@
 import argparse
 from pathlib import Path
 
-from mmyolo_lite.apis import browse
+from mmyolo_lite.apis.choices import DEFAULT_OUT_DIR, MODES, PHASES
 from mmyolo_lite.apis.cli import add_config_arguments, run_cli
-from mmyolo_lite.engine.config import load_config
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
-    parser.add_argument('-p', '--phase', choices=browse.PHASES, default='train')
-    parser.add_argument('-m', '--mode', choices=browse.MODES, default='transformed')
+    parser.add_argument('-p', '--phase', choices=PHASES, default='train')
+    parser.add_argument('-m', '--mode', choices=MODES, default='transformed')
     parser.add_argument(
-        '--out-dir', type=Path, help=f'default: {browse.DEFAULT_OUT_DIR}, where no window can open'
+        '--out-dir', type=Path, help=f'default: {DEFAULT_OUT_DIR}, where no window can open'
     )
     parser.add_argument('--not-show', action='store_true', help='open no window')
     parser.add_argument('-n', '--show-number', type=int, help='at most so many (default: all)')
@@ -34,6 +33,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draw, and write or show."""
     args = parse_args()
+    from mmyolo_lite.apis import browse
+    from mmyolo_lite.engine.config import load_config
+
     config = load_config(args.config, args.cfg_options, ('model', f'{args.phase}_dataloader'))
     options = browse.BrowseOptions(
         phase=args.phase,

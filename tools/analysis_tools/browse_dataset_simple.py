@@ -3,9 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mmyolo_lite.apis import browse
 from mmyolo_lite.apis.cli import add_config_arguments, run_cli
-from mmyolo_lite.engine.config import load_config
 
 
 def main() -> None:
@@ -18,6 +16,9 @@ def main() -> None:
         '--show-interval', type=float, default=2, help='seconds that a window stays'
     )
     args = parser.parse_args()
+    from mmyolo_lite.apis import browse
+    from mmyolo_lite.engine.config import load_config
+
     config = load_config(args.config, args.cfg_options, ('model', 'train_dataloader'))
     drawn = browse.pictures(config, browse.BrowseOptions())
     browse.deliver(drawn, args.output_dir, args.not_show, args.show_interval)

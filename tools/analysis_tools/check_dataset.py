@@ -9,8 +9,6 @@ from mmyolo_lite.datasets.doctor.fix import fix_set
 from mmyolo_lite.datasets.doctor.kinds import Severity
 from mmyolo_lite.datasets.doctor.sets import CheckedSet, check_sets
 from mmyolo_lite.datasets.file_io import refuse_existing, write_json
-from mmyolo_lite.engine.config import load_config
-from mmyolo_lite.engine.doctor_config import only_set, sets_of_config
 from mmyolo_lite.errors import UserError
 
 
@@ -46,6 +44,9 @@ def chosen_sets(args: argparse.Namespace) -> list[CheckedSet]:
         if args.img_dir is None:
             print('images are not looked at: pass --img-dir', file=sys.stderr)
         return [CheckedSet(args.config, args.img_dir)]
+    from mmyolo_lite.engine.config import load_config
+    from mmyolo_lite.engine.doctor_config import only_set, sets_of_config
+
     sets = sets_of_config(load_config(args.config, args.cfg_options))
     return [only_set(sets, args.set)] if args.set or args.fix else sets
 

@@ -3,9 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mmyolo_lite.apis.analysis import AnalysisOptions, analyse
 from mmyolo_lite.apis.cli import add_config_arguments, run_cli
-from mmyolo_lite.engine.config import load_config
 from mmyolo_lite.visualization.dataset_plots import PLOTS
 
 
@@ -41,6 +39,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Analyse and print."""
     args = parse_args()
+    from mmyolo_lite.apis.analysis import AnalysisOptions, analyse
+    from mmyolo_lite.engine.config import load_config
+
     figures = [args.func] if args.func else list(PLOTS)
     options = AnalysisOptions(
         out_dir=args.out_dir,

@@ -3,10 +3,9 @@
 import argparse
 from pathlib import Path
 
-from mmyolo_lite.apis import anchors
+from mmyolo_lite.apis.choices import ALGORITHMS
 from mmyolo_lite.apis.cli import add_config_arguments, run_cli
 from mmyolo_lite.datasets.file_io import refuse_existing
-from mmyolo_lite.engine.config import load_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,7 +19,7 @@ def parse_args() -> argparse.Namespace:
         metavar=('W', 'H'),
         help='of the network input (default: that of the training pipeline)',
     )
-    parser.add_argument('--algorithm', choices=anchors.ALGORITHMS, default='v5-k-means')
+    parser.add_argument('--algorithm', choices=ALGORITHMS, default='v5-k-means')
     parser.add_argument('--iters', type=int, default=1000, help='most steps or generations')
     parser.add_argument(
         '--prior-match-thr', type=float, help="ratio that still matches (default: the head's)"
@@ -48,6 +47,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Fit, print and write."""
     args = parse_args()
+    from mmyolo_lite.apis import anchors
+    from mmyolo_lite.engine.config import load_config
+
     options = anchors.AnchorOptions(
         algorithm=args.algorithm,
         input_wh=tuple(args.input_shape) if args.input_shape else None,

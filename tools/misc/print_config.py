@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from mmyolo_lite.apis.cli import add_config_arguments, run_cli
-from mmyolo_lite.engine.config import load_config
 
 SUFFIXES = ('.py', '.json', '.yml', '.yaml')
 
@@ -27,6 +26,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Print, then save."""
     args = parse_args()
+    from mmyolo_lite.engine.config import load_config
+
     config = load_config(args.config, args.cfg_options)
     print(config.pretty_text)
     if args.save_path is not None:
