@@ -17,7 +17,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('root', help='folder with annotations/, train2017/ and val2017/')
     parser.add_argument('out_dir', help='new folder, of the same layout')
     parser.add_argument(
-        '--num-img', type=int, default=50, help='images of each part; 0: all (default: 50)'
+        '--num-img', type=int, default=50, help='images of each part; 0 or -1: all (default: 50)'
     )
     parser.add_argument(
         '--area-size', choices=list(AREAS), help='only annotations under 32², 96² or above'

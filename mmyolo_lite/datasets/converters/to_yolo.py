@@ -155,6 +155,8 @@ def convert_to_yolo(
     with staged(out, targets) as stage:
         reports, numbers = _write_splits(paths, folders, names, stage, options)
         _write_index(stage, out, numbers, names, listed=f'{names[0]}.txt' in targets)
+    if not {'train', 'val'} & set(names):
+        reports[0].notes['data.yaml has neither train nor val; --splits names the splits'] += 1
     return {f'{out}/labels/{name}': report for name, report in zip(names, reports, strict=True)}
 
 

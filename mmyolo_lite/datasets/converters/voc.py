@@ -261,7 +261,10 @@ def convert_voc(
     for split, keys in listed.items():
         for key in tqdm(keys, desc=f'voc2coco {split}', disable=None):
             converters[split].add_file(key)
-        hint = f'no file of {split} in {layout.annotation_dir} fits an image in {layout.image_dir}'
+        hint = (
+            f'no XML file of {split} in {layout.annotation_dir} names an image that is in '
+            f'{layout.image_dir}'
+        )
         converters[split].report.require_images(hint)
     found = sorted({name for item in converters.values() for name in item.report.per_class})
     classes = known or _from_one(found)

@@ -74,7 +74,10 @@ def parse_line(line: str, task: Task = 'auto') -> tuple[int, np.ndarray]:
     try:
         number, *values = map(float, words)
     except ValueError as error:
-        raise ValueError(f'value that is no number: {few_letters(line)}') from error
+        raise ValueError(
+            f'value that is no number: {few_letters(line)}; a class is given by its number from 0 '
+            'in the list of names'
+        ) from error
     if not (math.isfinite(number) and number >= 0 and number == int(number)):
         raise ValueError(f'class id that is no whole number from 0: {few_letters(words[0])}')
     relative = np.array(values)

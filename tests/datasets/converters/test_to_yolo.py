@@ -241,3 +241,9 @@ def test_several_files_share_categories_and_have_a_split_each(tmp_path):
 )
 def test_split_names(name, split):
     assert split_name(Path(f'{name}.json')) == split
+
+
+def test_a_lone_file_of_another_name_is_noted(tmp_path):
+    path = save_coco(tmp_path, annotation(), name='everything')
+    (report,) = convert_to_yolo([path], tmp_path / 'yolo').values()
+    assert any('neither train nor val' in note for note in report.notes)
