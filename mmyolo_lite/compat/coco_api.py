@@ -6,14 +6,17 @@ get another class's name and a perfect model scores near zero. The fence orders 
 names. Can go when mmdet does.
 
 pycocotools fails with an ``IndexError`` or ``KeyError`` when masks are scored and a true object has
-none. The fence has it ignored, and predictions on its box with it, as those on a crowd are. Can go
-when pycocotools does.
+none, and never ends when the runs of a crowd's mask do not fill its image. The fence has such
+objects ignored, and predictions on their boxes with them, as those on a crowd are. Can go when
+pycocotools takes them.
 """
 
 import copy
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+from mmyolo_lite.ops.run_lengths import decode_runs
 
 
 def patch_mmdet() -> None:
@@ -45,12 +48,12 @@ def _ignore_objects_without_mask() -> None:
 
 
 def _with_all_masks(coco: Any) -> Any:
-    """Return a COCO set in which objects without a mask are crowds of the form of their box; the
-    given one, whose boxes are scored too, stays as it is.
+    """Return a COCO set in which objects without a usable mask are crowds of the form of their box;
+    the given one, whose boxes are scored too, stays as it is.
     """
     replaced = {}
     for key, one in coco.anns.items():
-        if not one.get('segmentation'):
+        if not _is_usable(one.get('segmentation')):
             x, y, width, height = one['bbox']
             corners = [x, y, x + width, y, x + width, y + height, x, y + height]
             replaced[key] = {**one, 'segmentation': [corners], 'iscrowd': 1}
@@ -59,6 +62,18 @@ def _with_all_masks(coco: Any) -> Any:
     changed = copy.copy(coco)
     changed.anns = {**coco.anns, **replaced}
     return changed
+
+
+def _is_usable(mask: Any) -> bool:
+    """Say whether pycocotools can score a ``segmentation``: polygons, or runs that fill it."""
+    if not isinstance(mask, dict):
+        return bool(mask)
+    try:
+        height, width = mask['size']
+        decode_runs(mask['counts'], height, width)
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _order_categories() -> None:

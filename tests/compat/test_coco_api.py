@@ -96,6 +96,19 @@ def test_objects_without_a_mask_do_not_count_in_mask_scores(tmp_path: Path, lack
     assert scores(tmp_path, [first, second], 'segm', lacking) == pytest.approx([1.0, 1.0])
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    'counts', [[5, 5], [-1, 7501], '04', 'é', None, [7500.0]], ids=['short', 'negative', *'abcd']
+)
+def test_damaged_masks_of_crowds_end_and_are_ignored(tmp_path: Path, counts: Any) -> None:
+    """pycocotools compares runs that do not fill the image for ever."""
+    crowd = {'segmentation': {'size': [50, 150], 'counts': counts}, 'iscrowd': 1}
+    first = dict(segmentation=[square(40)], bbox=[40, 10, 20, 20], score=0.5)
+    second = dict(segmentation=[square(80)], bbox=[80, 10, 20, 20], score=0.9)
+    found = scores(tmp_path, [first, second], 'segm', crowd)
+    assert found == pytest.approx([1.0, 1.0])
+
+
 def test_the_metric_uses_it() -> None:
     from mmdet.datasets import api_wrappers
     from mmdet.evaluation.metrics import coco_metric

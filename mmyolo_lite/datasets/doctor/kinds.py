@@ -125,7 +125,10 @@ _WARNINGS = {
         'an object has a run-length mask; training uses its outer contours, without holes',
         'nothing, if the objects have no holes',
     ),
-    'crowd-mask': ('the run-length mask of a crowd does not fit its image', 'convert it again'),
+    'crowd-mask': (
+        'the run-length mask of a crowd does not fit its image; evaluation takes its box',
+        'convert it again',
+    ),
     'exif-ambiguous': (
         'an image has an EXIF orientation that its size does not reveal: masks may be turned',
         'save it without EXIF and look at the masks',

@@ -213,7 +213,9 @@ def test_mistaken_folders(tmp_path):
     with pytest.raises(DataError, match='pass one: VOC2007'):
         convert_voc(tmp_path)
     (tmp_path / 'VOC2007/JPEGImages/a.png').rename(tmp_path / 'VOC2007/JPEGImages/ab.png')
-    with pytest.raises(DataError, match=r"names an image that is in.*nearest existing name is 'ab\.png'"):
+    with pytest.raises(
+        DataError, match=r"names an image that is in.*nearest existing name is 'ab\.png'"
+    ):
         convert_voc(tmp_path / 'VOC2007')
 
 

@@ -32,10 +32,14 @@ def all_faults(folder):
 
 
 def keep_few(content):
-    """Keep some images, those of objects without a mask among them."""
-    maskless = {one['image_id'] for one in content['annotations'] if not one.get('segmentation')}
-    assert maskless
-    kept = {*maskless, *(one['id'] for one in content['images'][:8])}
+    """Keep some images, those of objects without a usable mask among them."""
+    odd = {
+        one['image_id']
+        for one in content['annotations']
+        if not one.get('segmentation') or one['iscrowd']
+    }
+    assert len(odd) >= 2
+    kept = {*odd, *(one['id'] for one in content['images'][:8])}
     content['images'] = [one for one in content['images'] if one['id'] in kept]
     content['annotations'] = [one for one in content['annotations'] if one['image_id'] in kept]
 
@@ -44,6 +48,7 @@ def apart(entry, key, code, offset):
     """Return an entry whose ids and file name are not those of other sets."""
     if not isinstance(entry, dict):
         return entry
+    entry = dict(entry)  # the table of faults stays as it is
     for name in ('id', 'image_id'):
         is_own = type(entry.get(name)) is int and entry[name] != 0
         if is_own and (key != 'categories' or entry[name] > 2):  # cat and dog are common to all
