@@ -89,6 +89,7 @@ def evaluate(model: torch.nn.Module, data: YOLOv5CocoDataset) -> dict[str, float
     return metric.evaluate(len(data))
 
 
+@pytest.mark.timeout(900)  # a minute on a quiet machine
 def test_four_pictures_are_learned_by_heart(tmp_path):
     write_pictures(tmp_path)
     config = Config.fromfile(

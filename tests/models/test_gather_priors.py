@@ -1,7 +1,5 @@
 """Attributes of chosen priors are those of all priors in order."""
 
-import time
-
 import pytest
 import torch
 
@@ -25,19 +23,3 @@ def test_equal_to_all_priors_in_order(channels: int, dtype: torch.dtype) -> None
         for chosen in (index, index[:7], index[:0], index.sort().values):
             found = gather_priors(level_maps, 3, image, chosen)
             assert found.dtype == torch.float32 and torch.equal(found, flat[image, chosen])
-
-
-def test_few_of_many_take_a_fraction_of_the_time() -> None:
-    level_maps = maps(80, 1, ((80, 80), (40, 40), (20, 20)))
-    index = torch.arange(0, 25200, 50)
-
-    def fastest(function) -> float:
-        times = []
-        for _ in range(7):
-            start = time.perf_counter()
-            function()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    whole = fastest(lambda: flatten_levels(level_maps, 3)[0, index])
-    assert fastest(lambda: gather_priors(level_maps, 3, 0, index)) < whole / 3
