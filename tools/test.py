@@ -2,6 +2,7 @@
 
 import argparse
 
+from mmyolo_lite import startup
 from mmyolo_lite.apis.cli import add_config_arguments, add_launcher_arguments, run_cli
 
 
@@ -33,6 +34,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Test as the command line says."""
     args = parse_args()
+    startup.pause_collection()
     from mmyolo_lite.engine import config as configs
     from mmyolo_lite.engine import runner
 
