@@ -113,25 +113,7 @@ def optimize_anchors(config: Any, options: AnchorOptions | None = None) -> Ancho
     before = config_anchors(config)
     counts = [len(level) for level in before]
     num = sum(counts)
-    if options.algorithm not in ALGORITHMS:
-        raise ConfigError(
-            f'The algorithm {options.algorithm!r} is unknown; there are {", ".join(ALGORITHMS)}.'
-        )
-    input_wh = options.input_wh or training_input_wh(config) or DEFAULT_INPUT_WH
-    match_thr = options.match_thr
-    if match_thr is None:
-        match_thr = float(head_config(config).get('prior_match_thr', 4.0))
-    if min(input_wh) < 1 or options.iters < 0 or not match_thr > 1:
-        raise ConfigError(
-            f'Input sides ({input_wh}) must be at least 1, iters ({options.iters}) at least 0, and '
-            f'prior_match_thr ({match_thr}) above 1.'
-        )
-    probability, sigma = options.mutation
-    if not (0 < probability <= 1 and sigma > 0):
-        raise ConfigError(
-            f'mutation is {options.mutation}; a probability above 0 and at most 1, and a positive '
-            'deviation are needed.'
-        )
+    input_wh, match_thr = _checked_options(config, options)
     boxes = ops.fit_to_input(*box_sizes(build_datasets(config)), input_wh, options.stretch)
     if len(np.unique(boxes.round(2), axis=0)) < num:
         raise DataError(
@@ -163,6 +145,30 @@ def optimize_anchors(config: Any, options: AnchorOptions | None = None) -> Ancho
         input_wh,
         options,
     )
+
+
+def _checked_options(config: Any, options: AnchorOptions) -> tuple[tuple[int, int], float]:
+    """Return width and height of the network input and the matching ratio; refuse wrong options."""
+    if options.algorithm not in ALGORITHMS:
+        raise ConfigError(
+            f'The algorithm {options.algorithm!r} is unknown; there are {", ".join(ALGORITHMS)}.'
+        )
+    input_wh = options.input_wh or training_input_wh(config) or DEFAULT_INPUT_WH
+    match_thr = options.match_thr
+    if match_thr is None:
+        match_thr = float(head_config(config).get('prior_match_thr', 4.0))
+    if min(input_wh) < 1 or options.iters < 0 or not match_thr > 1:
+        raise ConfigError(
+            f'Input sides ({input_wh}) must be at least 1, iters ({options.iters}) at least 0, and '
+            f'prior_match_thr ({match_thr}) above 1.'
+        )
+    probability, sigma = options.mutation
+    if not (0 < probability <= 1 and sigma > 0):
+        raise ConfigError(
+            f'mutation is {options.mutation}; a probability above 0 and at most 1, and a positive '
+            'deviation are needed.'
+        )
+    return input_wh, match_thr
 
 
 def by_level(anchors: np.ndarray, counts: Sequence[int]) -> Levels:

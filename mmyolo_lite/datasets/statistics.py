@@ -230,20 +230,7 @@ def describe(
     """
     images = len(table.images_wh)
     plain = np.bincount(table.image_index[~table.crowd], minlength=images)
-    every = np.bincount(table.image_index, minlength=images)
-    pairs = np.unique(np.column_stack([table.labels, table.image_index]), axis=0)
-    with_class = np.bincount(pairs[:, 0], minlength=len(table.class_names))
     counts = class_counts(table)
-    order = np.argsort(-counts, kind='stable')
-    per_class = [
-        dict(
-            name=str(table.class_names[label]),
-            boxes=int(counts[label]),
-            share=round(float(counts[label] / max(len(table.labels), 1)), 4),
-            images=int(with_class[label]),
-        )
-        for label in order
-    ]
     wide, high = table.boxes_wh.T
     shorter = fit_to_input(table.boxes_wh, table.owners_wh, input_wh).min(axis=1)
     return Statistics(
@@ -253,13 +240,8 @@ def describe(
         boxes=len(table.labels),
         crowd=int(table.crowd.sum()),
         duplicate_boxes=duplicates(table),
-        boxes_per_image={
-            'min': int(every.min()) if images else 0,
-            'median': float(np.median(every)) if images else 0.0,
-            'mean': round(float(every.mean()), 2) if images else 0.0,
-            'max': int(every.max(initial=0)),
-        },
-        per_class=per_class,
+        boxes_per_image=_boxes_per_image(table),
+        per_class=_per_class(table, counts),
         sizes={
             'width': percentiles(wide),
             'height': percentiles(high),
@@ -274,6 +256,32 @@ def describe(
         dropped=dict(dropped),
         warnings=_warnings(table.class_names, counts),
     )
+
+
+def _boxes_per_image(table: BoxTable) -> dict[str, float]:
+    images = len(table.images_wh)
+    every = np.bincount(table.image_index, minlength=images)
+    return {
+        'min': int(every.min()) if images else 0,
+        'median': float(np.median(every)) if images else 0.0,
+        'mean': round(float(every.mean()), 2) if images else 0.0,
+        'max': int(every.max(initial=0)),
+    }
+
+
+def _per_class(table: BoxTable, counts: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Return a row for each class, most boxes first; `counts` are the boxes of each."""
+    pairs = np.unique(np.column_stack([table.labels, table.image_index]), axis=0)
+    with_class = np.bincount(pairs[:, 0], minlength=len(table.class_names))
+    return [
+        dict(
+            name=str(table.class_names[label]),
+            boxes=int(counts[label]),
+            share=round(float(counts[label] / max(len(table.labels), 1)), 4),
+            images=int(with_class[label]),
+        )
+        for label in np.argsort(-counts, kind='stable')
+    ]
 
 
 def _warnings(class_names: Sequence[str], counts: NDArray[np.int64]) -> list[str]:

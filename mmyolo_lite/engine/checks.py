@@ -3,9 +3,11 @@
 import difflib
 import importlib
 import inspect
+import os.path as osp
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mmengine.utils import is_abs
 from torch.utils.data import DataLoader
 
 from mmyolo_lite import registry
@@ -167,13 +169,30 @@ def head_config(config: Any) -> dict:
     return (config.get('model') or {}).get('bbox_head') or {}
 
 
+def head_module_config(config: Any) -> dict:
+    """Return the config of the head's network, empty for models without one."""
+    return head_config(config).get('head_module') or {}
+
+
+def configured_classes(dataset: dict) -> Any:
+    """Return the class names that the config of a data set gives, None without any."""
+    return (dataset.get('metainfo') or {}).get('classes')
+
+
+def join_root(root: str | None, path: str) -> str:
+    """Return a path as data sets join it to their ``data_root``; absolute ones stay."""
+    if not root or is_abs(path):
+        return path
+    return f'{root.rstrip("/")}/{path}' if '://' in root else osp.join(root, path)
+
+
 def _check_num_classes(config: Any, known: dict[str, Any]) -> None:
     """Compare the head's number of classes with the class names of each data set."""
-    num_classes = (head_config(config).get('head_module') or {}).get('num_classes')
+    num_classes = head_module_config(config).get('num_classes')
     if num_classes is None:
         return
     for path, dataset in innermost_datasets(config):
-        classes = (dataset.get('metainfo') or {}).get('classes')
+        classes = configured_classes(dataset)
         if classes is None:
             component = known.get(own_name(dataset.get('type')))
             classes = getattr(component, 'METAINFO', {}).get('classes')
@@ -207,7 +226,7 @@ def _check_input_sizes(config: Any) -> None:
 
     Other sizes show at the first batch.
     """
-    divisor = max((head_config(config).get('head_module') or {}).get('featmap_strides', [32]))
+    divisor = max(head_module_config(config).get('featmap_strides', [32]))
     for path, dataset in innermost_datasets(config):
         if dataset.get('batch_shapes_cfg'):
             continue

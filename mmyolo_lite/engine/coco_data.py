@@ -8,14 +8,16 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from mmengine.config import ConfigDict
-from mmengine.fileio import exists, join_path
-from mmengine.utils import is_abs
+from mmengine.fileio import exists
 
 from mmyolo_lite.datasets.coco_checks import check_classes, read_coco_json
 from mmyolo_lite.engine.checks import (
+    configured_classes,
     head_config,
+    head_module_config,
     hint_at_field,
     innermost_datasets,
+    join_root,
     type_name,
 )
 from mmyolo_lite.errors import ConfigError, DataError
@@ -45,7 +47,7 @@ def complete_data(config: Any, strict: bool = True, options: Collection[str] = (
         ConfigError: see :func:`expand_coco_data`.
         DataError: see :func:`derive_classes`.
     """
-    given = (head_config(config).get('head_module') or {}).get('num_classes')
+    given = head_module_config(config).get('num_classes')
     has_block = expand_coco_data(config)
     if has_block and NUM_CLASSES in options:
         head_config(config)['head_module']['num_classes'] = given
@@ -83,7 +85,8 @@ def expand_coco_data(config: Any) -> bool:
         metrics = config.get(f'{split}_evaluator')
         for metric in [metrics] if isinstance(metrics, dict) else metrics or []:
             if 'ann_file' in metric:
-                metric['ann_file'] = _path(block.get('data_root'), _field(block, split, 'ann_file'))
+                ann_file = _field(block, split, 'ann_file')
+                metric['ann_file'] = join_root(block.get('data_root'), ann_file)
     module = head_config(config).get('head_module')
     if module is not None:
         classes = block.get('classes')
@@ -142,11 +145,6 @@ def _set_dataset(dataset: dict, block: dict, split: str) -> None:
     dataset['metainfo'] = ConfigDict(metainfo)
 
 
-def _path(root: str | None, ann_file: str) -> str:
-    """Return the path of an annotation file as data sets join it."""
-    return join_path(root, ann_file) if root and not is_abs(ann_file) else ann_file
-
-
 def derive_classes(config: Any, strict: bool = True) -> None:
     """Give names to the classes of COCO data sets whose config gives none, and count them.
 
@@ -162,11 +160,11 @@ def derive_classes(config: Any, strict: bool = True) -> None:
     Raises:
         DataError: the annotation file is missing or unusable.
     """
-    module = head_config(config).get('head_module') or {}
+    module = head_module_config(config)
     if module.get('num_classes', COCO_CLASSES) == COCO_CLASSES:
         return
     datasets = list(_coco_datasets(config))
-    nameless = [dataset for dataset in datasets if not _classes(dataset)]
+    nameless = [dataset for dataset in datasets if not configured_classes(dataset)]
     if nameless:
         try:
             names = _names_in_file(nameless)
@@ -178,7 +176,7 @@ def derive_classes(config: Any, strict: bool = True) -> None:
         for dataset in nameless:
             dataset['metainfo'] = ConfigDict(dataset.get('metainfo') or {}, classes=names)
     if module.get('num_classes') is None and datasets:
-        module['num_classes'] = len(_classes(datasets[0]))
+        module['num_classes'] = len(configured_classes(datasets[0]))
         if 'num_classes' in config:
             config.num_classes = module['num_classes']
 
@@ -190,7 +188,7 @@ def scale_class_loss(config: Any) -> None:
     Only a weight that is still the one for COCO's 80 classes is changed.
     """
     loss, base = head_config(config).get('loss_cls') or {}, config.get('loss_cls_weight')
-    count = (head_config(config).get('head_module') or {}).get('num_classes')
+    count = head_module_config(config).get('num_classes')
     if not (count and isinstance(base, (int, float)) and 'loss_weight' in loss):
         return
     for_coco = base * 3 / config.get('num_det_layers', 3)
@@ -204,14 +202,10 @@ def _coco_datasets(config: Any) -> Iterator[dict]:
             yield dataset
 
 
-def _classes(dataset: dict) -> Any:
-    return (dataset.get('metainfo') or {}).get('classes')
-
-
 def _names_in_file(datasets: Sequence[dict]) -> tuple[str, ...]:
     """Return the categories of the first annotation file that exists."""
     files = [
-        (_path(one.get('data_root'), one.get('ann_file', '')), one.get('backend_args'))
+        (join_root(one.get('data_root'), one.get('ann_file', '')), one.get('backend_args'))
         for one in datasets
     ]
     path, backend_args = next((file for file in files if exists(*file)), files[0])

@@ -13,7 +13,7 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from mmyolo_lite.engine.checks import (
-    head_config,
+    head_module_config,
     innermost_datasets,
     own_name,
     type_name,
@@ -261,7 +261,7 @@ def set_results(config: Config, json_prefix: str | None, out: str | None) -> Non
 
 def has_masks(config: Config) -> bool:
     """Say whether the model predicts masks."""
-    return 'mask_channels' in (head_config(config).get('head_module') or {})
+    return 'mask_channels' in head_module_config(config)
 
 
 def training_input_wh(config: Any) -> tuple[int, int] | None:

@@ -1,6 +1,5 @@
 """Which sets of images the dataset doctor looks at for a config."""
 
-import os.path as osp
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +9,13 @@ from mmengine.config import Config
 from mmyolo_lite.datasets import YOLOv5CocoDataset
 from mmyolo_lite.datasets.coco_checks import check_classes
 from mmyolo_lite.datasets.doctor.sets import CheckedSet
-from mmyolo_lite.engine.checks import LOADERS, head_config, innermost_datasets
+from mmyolo_lite.engine.checks import (
+    LOADERS,
+    configured_classes,
+    head_module_config,
+    innermost_datasets,
+    join_root,
+)
 from mmyolo_lite.engine.config import training_input_wh
 from mmyolo_lite.errors import ConfigError
 
@@ -25,7 +30,7 @@ def sets_of_config(config: Config) -> list[CheckedSet]:
         ConfigError: there is none, or class names or paths cannot be used.
     """
     scale_wh = training_input_wh(config)
-    num_classes = (head_config(config).get('head_module') or {}).get('num_classes', 80)
+    num_classes = head_module_config(config).get('num_classes', 80)
     roles: dict[tuple, list[str]] = {}
     for loader in LOADERS:
         for path, dataset in innermost_datasets(config, [loader]):
@@ -62,7 +67,7 @@ def _paths(path: str, dataset: dict) -> tuple[str, str]:
     backend = (dataset.get('backend_args') or {}).get('backend', 'local')
     if not all(isinstance(part, str) for part in (root, *parts)):
         raise ConfigError(f'{path}: data_root, ann_file and data_prefix.img must be paths.')
-    joined = [osp.join(root, part) for part in parts]
+    joined = [join_root(root, part) for part in parts]
     if backend not in ('local', 'LocalBackend') or any('://' in part for part in joined):
         raise ConfigError(f'{path} is not on this machine: {joined[0]}. Check a local copy.')
     return joined[0], joined[1]
@@ -70,7 +75,7 @@ def _paths(path: str, dataset: dict) -> tuple[str, str]:
 
 def _classes(path: str, dataset: dict, num_classes: Any) -> tuple[str, ...] | None:
     """Return the configured names; those of COCO stand for a config of as many classes."""
-    classes = (dataset.get('metainfo') or {}).get('classes')
+    classes = configured_classes(dataset)
     if classes is not None:
         check_classes(classes, f'{path}.metainfo.classes')
         return tuple(classes)

@@ -38,13 +38,12 @@ class Way(NamedTuple):
 
     Attributes:
         input_hw: (H, W).
-        window: first and end row, first and end column of the image in the input; None if masks
-            are wanted at network size.
+        window: first and end row, first and end column of what becomes the mask in the input.
         out_hw: height and width of masks.
     """
 
     input_hw: tuple[int, int]
-    window: tuple[int, int, int, int] | None
+    window: tuple[int, int, int, int]
     out_hw: tuple[int, int]
 
 
@@ -61,7 +60,7 @@ def masks_in_boxes(
         mask_thr: a pixel is inside if its probability is above it, strict.
     """
     (height, width), (out_h, out_w) = way.input_hw, way.out_hw
-    top, bottom, left, right = way.window or (0, height, 0, width)
+    top, bottom, left, right = way.window
     vertical = _Axis(prototypes.shape[1], height, (top, bottom), out_h)
     horizontal = _Axis(prototypes.shape[2], width, (left, right), out_w)
     # pixel j is inside if x1 <= j < x2, so a box covers the whole pixels [ceil x1, ceil x2)
@@ -135,13 +134,13 @@ class _Axis:
 
     def span(self, start: int, stop: int) -> '_Span | None':
         """Return the part of the axis from network pixel `start` to `stop`; None if it is empty."""
+        if self.step == 0:
+            return None
         start, stop = max(start, self.window[0]), min(stop, self.window[1])
         first, last = start - self.window[0], stop - self.window[0]
         # a mask pixel counts if one of its two network pixels lies in the box
-        out_start = max(math.floor((first - 0.5) / self.step - 0.5), 0) if self.step else 0
-        out_stop = (
-            min(math.ceil((last + 0.5) / self.step - 0.5) + 1, self.out_size) if self.step else 0
-        )
+        out_start = max(math.floor((first - 0.5) / self.step - 0.5), 0)
+        out_stop = min(math.ceil((last + 0.5) / self.step - 0.5) + 1, self.out_size)
         if stop <= start or out_stop <= out_start:
             return None
         return _Span(self, start, stop, out_start, out_stop)

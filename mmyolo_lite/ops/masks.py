@@ -104,9 +104,7 @@ def _patches(
     coefficients: Tensor, prototypes: Tensor, boxes: Tensor, settings: MaskSettings
 ) -> Iterator[Patch]:
     """Yield the mask of each instance in order, worked on inside its own box."""
-    window = None
-    if settings.letterbox is not None:
-        window = _image_window(settings.input_hw, settings.letterbox)
+    window = _image_window(settings.input_hw, settings.letterbox)
     return masks_in_boxes(
         coefficients.float().numpy(),
         prototypes.float().numpy(),
@@ -126,13 +124,16 @@ def _crop(mask: Tensor) -> Patch:
     return Patch(top, left, part.cpu().numpy())
 
 
-def _image_window(input_hw: tuple[int, int], letterbox: Letterbox) -> tuple[int, int, int, int]:
-    """Return the first and the end row, the first and the end column of the image in the input.
+def _image_window(
+    input_hw: tuple[int, int], letterbox: Letterbox | None
+) -> tuple[int, int, int, int]:
+    """Return the first and the end row, the first and the end column of the image in the input; of
+    all the input without a letterbox.
 
     Both ends use left and top, as MMYOLO does.
     """
     height, width = input_hw
-    if letterbox.pad_ltrb is None:
+    if letterbox is None or letterbox.pad_ltrb is None:
         return 0, height, 0, width
     left, top = letterbox.pad_ltrb[:2]
     return int(top), int(height - top), int(left), int(width - left)

@@ -32,6 +32,16 @@ def decode_runs(counts: Any, height: int, width: int) -> NDArray[np.uint8]:
     array([[0, 1],
            [1, 0]], dtype=uint8)
     """
+    runs = checked_runs(counts, height, width)
+    values = (np.arange(len(runs)) % 2).astype(np.uint8)
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def checked_runs(counts: Any, height: float, width: float) -> list[int]:
+    """Return the lengths of the runs of a mask (height, width), which is not decoded.
+
+    Args and errors as of :func:`decode_runs`.
+    """
     if not 0 <= width * height <= MAX_PIXELS:
         raise ValueError(f'run-length mask of {width} x {height} pixels')
     if isinstance(counts, (str, bytes)):
@@ -40,8 +50,7 @@ def decode_runs(counts: Any, height: int, width: int) -> NDArray[np.uint8]:
         raise ValueError('run-length mask with damaged counts')
     if sum(counts) != width * height:
         raise ValueError('run-length mask whose counts do not fill the image')
-    values = (np.arange(len(counts)) % 2).astype(np.uint8)
-    return np.repeat(values, counts).reshape(width, height).T
+    return counts
 
 
 def uncompressed(text: str | bytes) -> list[int]:

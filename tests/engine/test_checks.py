@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 from mmengine.config import Config, ConfigDict
 
-from mmyolo_lite.engine.checks import accepted_fields, check_config
+from mmyolo_lite.engine.checks import (
+    accepted_fields,
+    check_config,
+    configured_classes,
+    head_module_config,
+    join_root,
+)
 from mmyolo_lite.engine.config import load_config
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.models import YOLOv5Head, YOLOv5InsHead, YOLOv5InsHeadModule
@@ -176,3 +182,32 @@ def test_fields_follow_the_parents() -> None:
         and {'num_classes', 'in_channels', 'proto_channels', 'init_cfg'} <= module
     )
     assert accepted_fields(takes_all) is None
+
+
+@pytest.mark.parametrize(
+    ('root', 'path', 'joined'),
+    [
+        ('data', 'train.json', 'data/train.json'),
+        ('data/', 'train/', 'data/train/'),
+        ('data/', '', 'data/'),
+        ('', 'train.json', 'train.json'),
+        (None, 'train.json', 'train.json'),
+        ('data', '/else/train.json', '/else/train.json'),
+        ('data', 's3://bucket/train.json', 's3://bucket/train.json'),
+        ('s3://bucket/data/', 'train.json', 's3://bucket/data/train.json'),
+    ],
+)
+def test_paths_are_joined_as_data_sets_join_them(root: str | None, path: str, joined: str) -> None:
+    assert join_root(root, path) == joined
+
+
+@pytest.mark.parametrize(
+    'config', [{}, {'model': None}, {'model': {'bbox_head': None}}, {'model': {'bbox_head': {}}}]
+)
+def test_a_model_without_a_head_has_no_head_module(config: dict) -> None:
+    assert head_module_config(config) == {}
+
+
+@pytest.mark.parametrize('dataset', [{}, {'metainfo': None}, {'metainfo': {}}])
+def test_data_sets_without_classes(dataset: dict) -> None:
+    assert configured_classes(dataset) is None

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 
-from mmyolo_lite.ops.run_lengths import decode_runs, encode_columns, uncompressed
+from mmyolo_lite.ops.run_lengths import checked_runs, decode_runs, encode_columns, uncompressed
 
 # pycocotools 2.0.x hands its masks to numpy 2 in the old way.
 pytestmark = pytest.mark.filterwarnings('ignore:__array__ implementation:DeprecationWarning')
@@ -36,8 +36,14 @@ def test_long_runs():
     ],
 )
 def test_damaged_counts(counts):
-    with pytest.raises(ValueError, match='run-length mask'):
-        decode_runs(counts, 8, 8)
+    for look in (decode_runs, checked_runs):
+        with pytest.raises(ValueError, match='run-length mask'):
+            look(counts, 8, 8)
+
+
+def test_runs_are_checked_without_their_mask():
+    assert checked_runs('04', 2, 2) == checked_runs([0, 4], 2, 2) == [0, 4]
+    assert checked_runs([0, 2**29], 2**29, 1) == [0, 2**29]
 
 
 def test_a_mask_that_does_not_fit_in_memory():

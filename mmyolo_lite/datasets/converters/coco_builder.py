@@ -19,6 +19,7 @@ from mmyolo_lite.datasets.converters.coco_json import (
     rounded,
 )
 from mmyolo_lite.datasets.converters.outlines import rings_area
+from mmyolo_lite.datasets.file_io import write_json_files
 from mmyolo_lite.errors import DataError
 
 CLIP_TOLERANCE = 10**-DECIMALS / 2  # pixels; less is lost in rounding
@@ -216,6 +217,31 @@ class CocoBuilder:
             for annotation in self.annotations
         ]
         return content
+
+
+def write_splits(
+    outputs: Mapping[str, Path],
+    builders: Mapping[str, CocoBuilder],
+    class_names: Sequence[str] | Mapping[str, int],
+    source: str,
+) -> dict[str, ConversionReport]:
+    """Write the COCO files of the splits of one data set, all or none.
+
+    Args:
+        outputs: Path of the file of every split.
+        builders: Content of every split.
+        class_names: As of :meth:`CocoBuilder.coco`, the same for all splits.
+        source: Name of the data set, for ``info``.
+
+    Returns:
+        A report by path of the file.
+    """
+    contents = {
+        outputs[split]: builder.coco(class_names, f'{source} {split}')
+        for split, builder in builders.items()
+    }
+    write_json_files(contents)
+    return {str(outputs[split]): builder.report for split, builder in builders.items()}
 
 
 def has_three_points(ring: np.ndarray) -> bool:

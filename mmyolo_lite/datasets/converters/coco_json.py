@@ -121,9 +121,10 @@ def polygon_area(points_xy: np.ndarray) -> float:
     """Return the area in square pixels that a ring of points ``(N, 2)`` encloses (shoelace
     formula).
     """
-    x, y = np.asarray(points_xy, dtype=np.float64).T
-    closing = x[-1] * y[0] - x[0] * y[-1]
-    return float(abs(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1]) + closing) / 2)
+    points = np.asarray(points_xy, dtype=np.float64)
+    # from the first point, whose products are then 0: far from the origin they would lose digits
+    x, y = (points - points[0]).T
+    return float(abs(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1])) / 2)
 
 
 def points_to_bbox(points_xy: np.ndarray) -> list[float]:

@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from mmyolo_lite.datasets.coco_checks import few_letters
-from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, ImageSlot
+from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, ImageSlot, write_splits
 from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 from mmyolo_lite.datasets.converters.files import safe_name
 from mmyolo_lite.datasets.converters.outlines import are_coordinates, ellipse_ring
-from mmyolo_lite.datasets.file_io import read_json, refuse_existing, write_json_files
+from mmyolo_lite.datasets.file_io import read_json, refuse_existing
 from mmyolo_lite.errors import DataError
 
 PROJECT_KEY = '_via_img_metadata'
@@ -240,9 +240,6 @@ def convert_via_splits(
         converter.convert()
     found = {name for converter in converters.values() for name in converter.report.per_class}
     class_names = [options.category] if options.class_attr is None else sorted(found)
-    contents = {
-        outputs[split]: converter.builder.coco(class_names, f'{root.name} {split}')
-        for split, converter in converters.items()
-    }
-    write_json_files(contents)
+    builders = {split: converter.builder for split, converter in converters.items()}
+    write_splits(outputs, builders, class_names, root.name)
     return {split: converter.report for split, converter in converters.items()}

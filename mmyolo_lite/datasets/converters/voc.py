@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmyolo_lite.datasets.coco_checks import few_letters
-from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, ImageSlot
+from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, ImageSlot, write_splits
 from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 from mmyolo_lite.datasets.converters.files import (
     IMAGE_SUFFIXES,
@@ -26,7 +26,7 @@ from mmyolo_lite.datasets.converters.voc_xml import (
     read_voc,
     voc_objects,
 )
-from mmyolo_lite.datasets.file_io import refuse_existing, write_json_files
+from mmyolo_lite.datasets.file_io import refuse_existing
 from mmyolo_lite.errors import DataError
 
 SPLITS = ('train', 'val', 'trainval', 'test')
@@ -257,23 +257,23 @@ def convert_voc(
     outputs = {split: Path(out_dir or root / 'coco') / f'{split}.json' for split in listed}
     refuse_existing(outputs.values(), overwrite)
     known = _from_one(read_class_names(Path(class_file))) if class_file else None
-    converters = {split: _VocConverter(layout, known, options) for split in listed}
-    for split, keys in listed.items():
-        for key in tqdm(keys, desc=f'voc2coco {split}', disable=None):
-            converters[split].add_file(key)
-        hint = (
-            f'no XML file of {split} in {layout.annotation_dir} names an image that is in '
-            f'{layout.image_dir}'
-        )
-        converters[split].report.require_images(hint)
-    found = sorted({name for item in converters.values() for name in item.report.per_class})
-    classes = known or _from_one(found)
-    contents = {
-        outputs[split]: converter.builder.coco(classes, f'{root.name} {split}')
-        for split, converter in converters.items()
+    builders = {
+        split: _convert_split(split, keys, _VocConverter(layout, known, options))
+        for split, keys in listed.items()
     }
-    write_json_files(contents)
-    return {str(outputs[split]): converter.report for split, converter in converters.items()}
+    found = sorted({name for item in builders.values() for name in item.report.per_class})
+    return write_splits(outputs, builders, known or _from_one(found), root.name)
+
+
+def _convert_split(split: str, keys: Sequence[str], converter: _VocConverter) -> CocoBuilder:
+    for key in tqdm(keys, desc=f'voc2coco {split}', disable=None):
+        converter.add_file(key)
+    layout = converter.layout
+    converter.report.require_images(
+        f'no XML file of {split} in {layout.annotation_dir} names an image that is in '
+        f'{layout.image_dir}'
+    )
+    return converter.builder
 
 
 def _from_one(names: Iterable[str]) -> dict[str, int]:

@@ -12,11 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from mmyolo_lite.datasets.coco_checks import few_letters
-from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, ImageSlot
+from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, ImageSlot, write_splits
 from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 from mmyolo_lite.datasets.converters.files import list_files, read_lines
 from mmyolo_lite.datasets.converters.yolo_layout import YoloLayout, label_name, read_layout
-from mmyolo_lite.datasets.file_io import refuse_existing, write_json_files
+from mmyolo_lite.datasets.file_io import refuse_existing
 from mmyolo_lite.errors import DataError
 
 BOX_NUMBERS = 5
@@ -181,12 +181,8 @@ def convert_yolo(
             converters[split].add_image(name)
         converters[split].report.require_images(f'split {split} of {root} holds no readable image')
     require_labels(layout, converters.values())
-    contents = {
-        outputs[split]: converter.builder.coco(layout.classes, f'{root.name} {split}')
-        for split, converter in converters.items()
-    }
-    write_json_files(contents)
-    return {str(outputs[split]): converter.report for split, converter in converters.items()}
+    builders = {split: converter.builder for split, converter in converters.items()}
+    return write_splits(outputs, builders, layout.classes, root.name)
 
 
 def require_labels(layout: YoloLayout, converters: Collection[_YoloConverter]) -> None:

@@ -13,7 +13,7 @@ from mmyolo_lite.datasets.coco_checks import (
 from mmyolo_lite.datasets.converters.coco_json import polygon_area
 from mmyolo_lite.datasets.doctor.annotations import Sound
 from mmyolo_lite.datasets.doctor.rings import disagree, disagreement
-from mmyolo_lite.ops.run_lengths import MAX_PIXELS, uncompressed
+from mmyolo_lite.ops.run_lengths import MAX_PIXELS, checked_runs
 
 CROSSING_AREA = 1.0
 """Square pixels by which crossings must change the area of a ring to be worth a word ..."""
@@ -56,7 +56,7 @@ def slow_defects(annotation: dict, size: tuple[float, float]) -> Iterator[tuple[
     if isinstance(mask, list):
         yield from _crossings(mask)
     elif isinstance(mask, dict):
-        defect, lengths = _run_length_defect(mask, size)
+        defect, lengths = run_length_defect(mask, size)
         if annotation.get('iscrowd'):
             if defect:
                 yield 'crowd-mask', defect[1]
@@ -68,24 +68,21 @@ def slow_defects(annotation: dict, size: tuple[float, float]) -> Iterator[tuple[
                 yield 'box-mask-disagree', disagreement(annotation, low, high)
 
 
-def _run_length_defect(
+def run_length_defect(
     mask: dict, size: tuple[float, float]
 ) -> tuple[tuple[str, str] | None, list[int]]:
     """Return the code and the end of a sentence, or None, and the run lengths."""
     defect = defect_of_mask(mask, size)  # that of a crowd has not been looked at
     if defect is not None:
         return defect, []
-    lengths, total = mask['counts'], size[0] * size[1]
+    total = size[0] * size[1]
     if total > MAX_PIXELS or size[0] < 1:
         return ('rle-size', f'has a run-length mask of {total:g} pixels'), []
-    if isinstance(lengths, str):
-        try:
-            lengths = uncompressed(lengths)
-        except ValueError:
-            lengths = []
-        if sum(lengths) != total:
-            ending = f'has a run-length mask whose letters do not make {total} pixels'
-            return ('rle-broken', ending), []
+    try:
+        lengths = checked_runs(mask['counts'], *size)
+    except ValueError:
+        ending = f'has a run-length mask whose letters do not make {total} pixels'
+        return ('rle-broken', ending), []
     if not sum(lengths[1::2]):
         return ('rle-empty', 'has a run-length mask without a pixel'), []
     return None, lengths

@@ -15,9 +15,13 @@ from mmyolo_lite.datasets.converters.coco_json import points_to_bbox, polygon_ar
 from mmyolo_lite.datasets.doctor.annotations import BORDER_TOLERANCE
 from mmyolo_lite.datasets.doctor.geometry import simple_rings, turned
 from mmyolo_lite.datasets.doctor.images import ImageFacts
-from mmyolo_lite.datasets.doctor.masks import crosses_itself, extent, slow_defects
-from mmyolo_lite.datasets.doctor.rings import FLAT, OUTSIDE_TOLERANCE, ring_defects
-from mmyolo_lite.ops.run_lengths import uncompressed
+from mmyolo_lite.datasets.doctor.masks import (
+    crosses_itself,
+    extent,
+    run_length_defect,
+    slow_defects,
+)
+from mmyolo_lite.datasets.doctor.rings import OUTSIDE_TOLERANCE, ring_defects, ring_fault
 
 ASPECT_TOLERANCE = 0.01
 """Aspect ratios that differ by less are those of one picture at two sizes."""
@@ -209,15 +213,13 @@ def _is_float(value: Any) -> bool:
 
 
 def _fault_of(ring: list) -> str:
+    """Return the kind of finding for which a ring is removed; '' for one that stays."""
     if not all(map(is_number, ring)):
-        return 'polygon-not-finite'
-    if len(ring) < 6:
-        return 'polygon-too-short'
-    if len(ring) % 2:
-        return 'polygon-odd'
-    points = np.array(ring, dtype=np.float64).reshape(-1, 2)
-    is_flat = polygon_area(points - points[0]) < FLAT and not crosses_itself(points)
-    return 'polygon-flat' if is_flat else ''
+        return 'polygon-not-finite'  # also where numbers fit no float
+    fault = ring_fault(ring)
+    # the halves of a ring that crosses itself can cancel out: it is parted, not removed
+    crosses = fault == 'polygon-flat' and crosses_itself(np.array(ring, float).reshape(-1, 2))
+    return '' if crosses else fault
 
 
 def _mask_extent(
@@ -227,15 +229,12 @@ def _mask_extent(
     if isinstance(mask, list) and mask:
         rings = [np.array(ring, dtype=np.float64).reshape(-1, 2) for ring in mask]
         points = np.concatenate(rings)
-        enclosed = sum(polygon_area(ring - ring[0]) for ring in rings)
+        enclosed = sum(polygon_area(ring) for ring in rings)
         return points.min(0), points.max(0), enclosed
     if isinstance(mask, dict):
-        probe = {'segmentation': mask, 'bbox': [0, 0, 0, 0]}
-        size_hw = size_wh[::-1]
-        if not {code for code, _ in slow_defects(probe, size_hw)} <= {'box-mask-disagree'}:
+        defect, lengths = run_length_defect(mask, size_wh[::-1])
+        if defect is not None:
             return None
-        counts = mask['counts']
-        lengths = uncompressed(counts) if isinstance(counts, str) else counts
-        low, high = extent(lengths, int(size_hw[0]))
+        low, high = extent(lengths, int(size_wh[1]))
         return low, high, float(sum(lengths[1::2]))
     return None

@@ -53,10 +53,9 @@ def ring_defects(annotations: list[dict], size_wh: np.ndarray) -> _Found:
     for index, annotation in enumerate(annotations):
         mask = annotation.get('segmentation')
         for ring in mask if isinstance(mask, list) else ():
-            if len(ring) < 6:
-                yield 'polygon-too-short', index, f'has a ring of {len(ring)} numbers: {ring}'
-            elif len(ring) % 2:
-                yield 'polygon-odd', index, f'has a ring of {len(ring)} numbers, not of pairs'
+            defect = _length_defect(ring)
+            if defect:
+                yield defect[0], index, defect[1]
             else:
                 owners.append(index)
                 rings.append(ring)
@@ -64,6 +63,22 @@ def ring_defects(annotations: list[dict], size_wh: np.ndarray) -> _Found:
         table = _table(owners, rings)
         yield from _single_defects(table)
         yield from _object_defects(table, annotations, size_wh)
+
+
+def ring_fault(ring: list) -> str:
+    """Return the kind of finding of one ring of numbers, by itself; '' for a sound one."""
+    defect = _length_defect(ring)
+    if defect:
+        return defect[0]
+    return next((code for code, _, _ in _single_defects(_table([0], [ring]))), '')
+
+
+def _length_defect(ring: list) -> tuple[str, str] | None:
+    if len(ring) < 6:
+        return 'polygon-too-short', f'has a ring of {len(ring)} numbers: {ring}'
+    if len(ring) % 2:
+        return 'polygon-odd', f'has a ring of {len(ring)} numbers, not of pairs'
+    return None
 
 
 def _table(owners: list[int], rings: list[list]) -> _Rings:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from mmyolo_lite.datasets.coco_checks import NEEDED_KEYS, Defect, few_letters, parse_coco_json
 from mmyolo_lite.datasets.doctor.annotations import (
     Entries,
@@ -17,7 +19,9 @@ from mmyolo_lite.datasets.doctor.annotations import (
 from mmyolo_lite.datasets.doctor.findings import Report
 from mmyolo_lite.datasets.doctor.images import ImageFacts, image_file_defects, look_at_all
 from mmyolo_lite.datasets.doctor.masks import mask_defects
+from mmyolo_lite.datasets.statistics import FEW_BOXES
 from mmyolo_lite.errors import DataError
+from mmyolo_lite.ops.anchors import fit_to_input
 
 TINY_SIDE = 2.0
 """An object whose longer side is under so many pixels of the network input is hardly seen."""
@@ -25,7 +29,6 @@ SMALL_SIDE = 8.0
 """The finest prior grid has cells of so many pixels ..."""
 SMALL_SHARE = 0.5
 """... and a set of which more than this share is smaller in a side is one of small objects."""
-RARE_COUNT = 10
 IMBALANCE_RATIO = 100
 TRAIN = 'train'
 
@@ -147,7 +150,7 @@ def _balance_defects(known: _Examined) -> Iterator[Defect]:
     for name in names:
         if not counts[name]:
             yield Defect('class-without-objects', f'{few_letters(name)} has no object')
-        elif counts[name] < RARE_COUNT:
+        elif counts[name] < FEW_BOXES:
             yield Defect('rare-class', f'{few_letters(name)} has {counts[name]} objects')
     most, least = max(present, key=present.__getitem__), min(present, key=present.__getitem__)
     if present[most] > IMBALANCE_RATIO * present[least]:
@@ -160,26 +163,28 @@ def _balance_defects(known: _Examined) -> Iterator[Defect]:
 
 def _size_defects(sound: Sound, scale_wh: tuple[int, int]) -> Iterator[Defect]:
     """Yield objects that are too small once the image fits into `scale_wh`."""
-    factors = {
-        image['id']: min(scale_wh[0] / image['width'], scale_wh[1] / image['height'])
-        for image in sound.images.values
-    }
-    small = total = 0
-    for position, annotation in zip(*sound.annotations, strict=True):
-        sides = annotation['bbox'][2:]
-        if annotation.get('iscrowd') or min(sides) <= 0:
-            continue
-        factor = factors[annotation['image_id']]
-        total += 1
-        small += min(sides) * factor < SMALL_SIDE
-        if max(sides) * factor < TINY_SIDE:
-            width, height = (side * factor for side in sides)
+    images_wh = {image['id']: (image['width'], image['height']) for image in sound.images.values}
+    counted = [
+        (position, annotation)
+        for position, annotation in zip(*sound.annotations, strict=True)
+        if not annotation.get('iscrowd') and min(annotation['bbox'][2:]) > 0
+    ]
+    if not counted:
+        return
+    boxes_wh = fit_to_input(
+        np.array([annotation['bbox'][2:] for _, annotation in counted], dtype=np.float64),
+        np.array([images_wh[annotation['image_id']] for _, annotation in counted]),
+        scale_wh,
+    )
+    for (position, annotation), (width, height) in zip(counted, boxes_wh.tolist(), strict=True):
+        if max(width, height) < TINY_SIDE:
             text = (
                 f'the annotation with id {few_letters(annotation["id"])} is {width:.1f} x '
                 f'{height:.1f} pixels in an input of {scale_wh[0]} x {scale_wh[1]}'
             )
             yield Defect('tiny-object', text, 'annotations', position)
-    if total and small > SMALL_SHARE * total:
+    small, total = int((boxes_wh.min(axis=1) < SMALL_SIDE).sum()), len(counted)
+    if small > SMALL_SHARE * total:
         yield Defect('small-objects', f'{small} of {total} have a side under {SMALL_SIDE:g} pixels')
 
 

@@ -1,9 +1,11 @@
 """The builder of COCO files: ids, boxes and areas, what is left out and counted."""
 
+import json
+
 import numpy as np
 import pytest
 
-from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder
+from mmyolo_lite.datasets.converters.coco_builder import CocoBuilder, write_splits
 from mmyolo_lite.datasets.converters.coco_json import ConversionReport
 from mmyolo_lite.errors import DataError
 from tests.datasets.converters.folders import save_image
@@ -94,3 +96,29 @@ def test_missing_and_damaged_images(builder, tmp_path):
     strict = CocoBuilder(tmp_path, ConversionReport(strict=True))
     with pytest.raises(DataError, match='line 5: missing image'):
         strict.add_image('x' * 5000, 'line 5')
+
+
+def test_splits_are_written_with_one_list_of_classes(builder, tmp_path):
+    builder.add_object(builder.add_image('a.png', 'list'), 'dog', [SQUARE], 'here')
+    empty = CocoBuilder(tmp_path)
+    outputs = {split: tmp_path / f'out/{split}.json' for split in ('train', 'val')}
+    reports = write_splits(outputs, {'train': builder, 'val': empty}, ['cat', 'dog'], 'pets')
+    assert list(reports) == [str(outputs['train']), str(outputs['val'])]
+    assert reports[str(outputs['train'])] is builder.report
+    train, val = (json.loads(path.read_text()) for path in outputs.values())
+    assert (
+        train['categories'] == val['categories'] == [dict(id=0, name='cat'), dict(id=1, name='dog')]
+    )
+    assert (train['info'], val['info']) == (
+        {'description': 'pets train'},
+        {'description': 'pets val'},
+    )
+    assert [a['category_id'] for a in train['annotations']] == [1]
+
+
+def test_no_split_is_written_if_one_fails(builder, tmp_path):
+    builder.add_object(builder.add_image('a.png', 'list'), 'dog', [SQUARE], 'here')
+    outputs = {split: tmp_path / f'out/{split}.json' for split in ('train', 'val')}
+    with pytest.raises(KeyError):
+        write_splits(outputs, {'val': CocoBuilder(tmp_path), 'train': builder}, ['cat'], 'pets')
+    assert not (tmp_path / 'out').exists()

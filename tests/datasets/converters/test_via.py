@@ -123,6 +123,12 @@ def test_shapes_become_rings(shape, count, area):
     assert polygon_area(points) == pytest.approx(area)
 
 
+def test_areas_far_from_the_origin_keep_their_digits():
+    assert polygon_area(np.array([[0, 0], [0.1, 0], [0.1, 0.1], [0, 0.1]]) + 2.0**26) == (
+        pytest.approx(0.01, rel=1e-6)
+    )
+
+
 def test_the_long_axis_of_an_ellipse_follows_theta():
     points = region_points(dict(name='ellipse', cx=0, cy=0, rx=10, ry=1, theta=math.pi / 2))
     assert np.abs(points).max(axis=0) == pytest.approx([1, 10])

@@ -15,7 +15,7 @@ CLASSES = ('cat', 'dog')
 
 @pytest.fixture(autouse=True)
 def no_rare_classes(monkeypatch):
-    monkeypatch.setattr(doctor_sets, 'RARE_COUNT', 0)
+    monkeypatch.setattr(doctor_sets, 'FEW_BOXES', 0)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_class_only_in_validation(train, val):
 
 
 def test_imbalance_and_rare_classes(train, monkeypatch):
-    monkeypatch.setattr(doctor_sets, 'RARE_COUNT', 10)
+    monkeypatch.setattr(doctor_sets, 'FEW_BOXES', 10)
     train.content['annotations'] += [thing(1000 + i, 1, 2.0 + i / 20, 30.0) for i in range(4 * 100)]
     report = check_sets([one(train, 'train')])
     assert report.counts == {'class-imbalance': 1, 'rare-class': 1}
