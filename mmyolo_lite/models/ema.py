@@ -43,6 +43,8 @@ class ExpMomentumEMA(BaseAveragedModel):
             )
         super().__init__(model, interval, device, update_buffers)
         self.momentum, self.gamma = momentum, gamma
+        # the last seen tensor of `steps`, its version, and its value
+        self._known: tuple[Tensor | None, int, int] = (None, 0, 0)
 
     def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: int) -> None:
         """Move one tensor; :meth:`update_parameters` moves all at once."""
@@ -54,7 +56,7 @@ class ExpMomentumEMA(BaseAveragedModel):
 
     def update_parameters(self, model: nn.Module) -> None:
         """Take one step towards `model`, in a few kernels for all tensors."""
-        steps = int(self.steps)
+        steps = self._count()
         source = dict(chain(model.named_parameters(), model.named_buffers()))
         with torch.no_grad():
             if steps % self.interval == 0:
@@ -64,9 +66,20 @@ class ExpMomentumEMA(BaseAveragedModel):
                 elif average:
                     torch._foreach_lerp_(average, current, self.momentum_at(steps))
             if not self.update_buffers:
-                for name, buffer in self.module.named_buffers():
-                    buffer.copy_(source[name])
+                buffers = dict(self.module.named_buffers())
+                if buffers:
+                    torch._foreach_copy_(list(buffers.values()), [source[n] for n in buffers])
         self.steps += 1
+        self._known = (self.steps, self.steps._version, steps + 1)
+
+    def _count(self) -> int:
+        """Return `steps`, read from the device only if others than we have changed it: the host
+        would wait there for all that the device has left to do.
+        """
+        tensor, version, count = self._known
+        if tensor is not None and tensor is self.steps and version == tensor._version:
+            return count
+        return int(self.steps)
 
     def _pairs(
         self, source: dict[str, Tensor], only_float: bool

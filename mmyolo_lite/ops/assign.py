@@ -1,15 +1,19 @@
 """Which predictions answer for which objects: YOLOv5's shape match with neighbour cells (spec:
 loss.md 2).
 
-Letters: N objects of the batch, A priors per cell, P positives of one level, h w map size in cells.
+Letters: B images, L levels, N objects of the batch, A priors per cell, P positives of one level, h
+w map size in cells.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mmyolo_lite.ops.boxes import pairwise_iof, xyxy_to_cxcywh
+from mmyolo_lite.ops.constants import filled
 
 
 @dataclass
@@ -19,7 +23,8 @@ class Positives:
 
     Each of `image, prior, row, column, label, target` is (P,) int64; `target` is the row of the
     object in the batch's table. `box` (P, 4) is cx, cy, w, h in cells, relative to the cell's
-    corner.
+    corner. `valid` is None, or (P,) bool where P is a fixed number of candidates, 5 A N, in the
+    same order: those that are False only fill up and count for nothing.
     """
 
     image: Tensor
@@ -29,6 +34,7 @@ class Positives:
     label: Tensor
     target: Tensor
     box: Tensor
+    valid: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -51,18 +57,78 @@ def normalize_targets(bboxes_labels: Tensor, shape_hw: tuple[int, int]) -> Tenso
     table = bboxes_labels.float()
     height, width = shape_hw
     return torch.cat(
-        (table[:, :2], xyxy_to_cxcywh(table[:, 2:]) / table.new_tensor((width, height) * 2)), dim=1
+        (table[:, :2], xyxy_to_cxcywh(table[:, 2:]) / filled((width, height) * 2, table)), dim=1
     )
 
 
-def assign_level(
+class _Candidates(NamedTuple):
+    """What may become a positive; `fits` (L, 5, A, N) says what does. `cell` (L, 5, N, 2) column
+    and row, `box` (L, 5, N, 4), as in :class:`Positives`, both float.
+    """
+
+    fits: Tensor
+    cell: Tensor
+    box: Tensor
+
+
+def _candidates(
+    targets: Tensor, anchors: Tensor, sizes: Tensor, match_thr: float, near_thr: float
+) -> _Candidates:
+    """Return all candidates of all levels; `sizes` (L, 1, 2) are widths and heights of maps."""
+    centre, wh = targets[:, 2:4] * sizes, targets[:, 4:] * sizes  # (L, N, 2)
+    ratio = wh[:, None] / anchors[:, :, None]
+    match = torch.maximum(ratio, 1 / ratio).amax(dim=-1) < match_thr  # (L, A, N)
+
+    t = near_thr
+    offsets = filled((0, 0, t, 0, 0, t, -t, 0, 0, -t), targets).view(5, 1, 2)
+    opposite = sizes - centre
+    near_start = ((centre % 1 < t) & (centre > 1)).permute(0, 2, 1)  # (L, 2, N): left, up
+    near_end = ((opposite % 1 < t) & (opposite > 1)).permute(0, 2, 1)
+    own = torch.ones_like(near_start[:, :1])
+    near = torch.cat((own, near_start, near_end), dim=1)  # (L, 5, N)
+
+    cell = (centre[:, None] - offsets).trunc()
+    cell = torch.minimum(cell.clamp(min=0), sizes[:, None] - 1)
+    box = torch.cat((centre[:, None] - cell, wh[:, None].expand_as(cell)), dim=-1)
+    return _Candidates(near[:, :, None] & match[:, None], cell, box)
+
+
+def _valid_only(targets: Tensor, candidates: _Candidates) -> list[Positives]:
+    """Keep the valid candidates; how many there are comes from the device once."""
+    # ascending in this order
+    level, code, prior, target = candidates.fits.nonzero(as_tuple=True)
+    column, row = candidates.cell[level, code, target].long().unbind(dim=1)
+    image, label = targets[target, :2].long().unbind(dim=1)
+    box = candidates.box[level, code, target]
+    counts = torch.bincount(level, minlength=len(candidates.fits)).tolist()
+    fields = (image, prior, row, column, label, target, box)
+    return [Positives(*parts) for parts in zip(*(f.split(counts) for f in fields), strict=True)]
+
+
+def _padded(targets: Tensor, candidates: _Candidates) -> list[Positives]:
+    """Keep all candidates, with a box that is harmless in those that are not valid."""
+    levels, _, priors, objects = shape = candidates.fits.shape
+    cell = candidates.cell.nan_to_num(0).long()  # every index has to be inside the map
+    column, row = cell[:, :, None].expand(*shape, 2).unbind(dim=-1)
+    image, label = targets[:, :2].long().T[:, None, None, None].expand(2, *shape)
+    prior = torch.arange(priors, device=targets.device)[:, None].expand(shape)
+    target = torch.arange(objects, device=targets.device).expand(shape)
+    # not where(): its scalar would be copied from the host
+    box = candidates.box[:, :, None].masked_fill(~candidates.fits[..., None], 1)
+    fields = [f.reshape(levels, -1) for f in (image, prior, row, column, label, target)]
+    flat = (*fields, box.reshape(levels, -1, 4), candidates.fits.reshape(levels, -1))
+    return [Positives(*parts) for parts in zip(*flat, strict=True)]
+
+
+def assign_levels(
     targets: Tensor,
     anchors: Tensor,
-    map_hw: tuple[int, int],
+    map_sizes: Sequence[Sequence[int]],
     prior_match_thr: float = 4.0,
     near_neighbor_thr: float = 0.5,
-) -> Positives:
-    """Find the positives of one level.
+    padded: bool = False,
+) -> list[Positives]:
+    """Find the positives of all levels at once.
 
     An object and a prior match if neither side differs by `prior_match_thr` times or more. A match
     yields its own cell and the neighbours that its centre is near to. Centres outside the map go to
@@ -70,40 +136,62 @@ def assign_level(
 
     Args:
         targets: (N, 6) from :func:`normalize_targets`.
-        anchors: (A, 2) prior widths and heights in cells.
-        map_hw: (h, w).
+        anchors: (L, A, 2) prior widths and heights in cells.
+        map_sizes: (h, w) of each level.
         prior_match_thr: largest ratio of sides, strict.
         near_neighbor_thr: a centre closer than this to a cell's border takes in the cell behind it,
             in cells.
+        padded: keep all 5 A N candidates of a level and say which are valid. Their number follows
+            from shapes alone, so that the host need not wait for an accelerator to count them.
+
+    Returns:
+        for each level the positives.
     """
-    height, width = map_hw
-    size = targets.new_tensor((width, height))
-    centre, wh = targets[:, 2:4] * size, targets[:, 4:] * size
-    ratio = wh[None] / anchors[:, None]
-    fits = torch.maximum(ratio, 1 / ratio).amax(dim=-1) < prior_match_thr  # (A, N)
+    sizes = filled([side for h, w in map_sizes for side in (w, h)], targets).view(-1, 1, 2)
+    found = _candidates(targets, anchors, sizes, prior_match_thr, near_neighbor_thr)
+    return (_padded if padded else _valid_only)(targets, found)
 
-    # (5, N, 2): own, left, up, right, down
-    t = near_neighbor_thr
-    offsets = t * targets.new_tensor(((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1)))
-    opposite = size - centre
-    near_start = ((centre % 1 < t) & (centre > 1)).T
-    near_end = ((opposite % 1 < t) & (opposite > 1)).T
-    near = torch.cat((torch.ones_like(near_start[:1]), near_start, near_end))  # (5, N)
 
-    code, prior, target = (near[:, None] & fits[None]).nonzero(
-        as_tuple=True
-    )  # ascending in this order
-    cell = (centre[target] - offsets[code]).trunc()
-    cell = torch.minimum(cell.clamp(min=0), size - 1)
-    box = torch.cat((centre[target] - cell, wh[target]), dim=1)
-    column, row = cell.long().unbind(dim=1)
-    image, label = targets[target, :2].long().unbind(dim=1)
-    return Positives(image, prior, row, column, label, target, box)
+def assign_level(
+    targets: Tensor,
+    anchors: Tensor,
+    map_hw: Sequence[int],
+    prior_match_thr: float = 4.0,
+    near_neighbor_thr: float = 0.5,
+) -> Positives:
+    """Find the positives of one level; as :func:`assign_levels`, with `anchors` (A, 2)."""
+    return assign_levels(targets, anchors[None], [map_hw], prior_match_thr, near_neighbor_thr)[0]
+
+
+def merge_neighbours(values: Tensor, valid: Tensor) -> Tensor:
+    """Keep one value of each cell: of own, left or right, up or down.
+
+    An object takes in both sides only if its centre lies on a cell's border, and then right (or
+    down) is its own cell again (spec: loss.md 2). That holds for thresholds up to 0.5.
+
+    Args:
+        values: (5, A, N, D), a function of the cell; :func:`split_neighbours` undoes it.
+        valid: (5, A, N) bool.
+
+    Returns:
+        (3, A, N, D).
+    """
+    own, left, up, right, down = values
+    beside = torch.where(valid[1, ..., None], left, right)
+    return torch.stack((own, beside, torch.where(valid[2, ..., None], up, down)))
+
+
+def split_neighbours(values: Tensor, valid: Tensor) -> Tensor:
+    """Undo :func:`merge_neighbours` where `valid`: (3, A, N) -> (5, A, N)."""
+    own, beside, above = values
+    right = torch.where(valid[1], own, beside)
+    down = torch.where(valid[2], own, above)
+    return torch.stack((own, beside, above, right, down))
 
 
 def scatter_last(values: Tensor, positives: Positives, shape: torch.Size) -> Tensor:
-    """Write one value per positive into a map of zeros; where cells repeat, the last positive wins
-    on any device.
+    """Write one value per valid positive into a map of zeros; where cells repeat, the last positive
+    wins on any device.
 
     Args:
         values: (P,) float.
@@ -118,6 +206,8 @@ def scatter_last(values: Tensor, positives: Positives, shape: torch.Size) -> Ten
         (positives.image * priors + positives.prior) * height + positives.row
     ) * width + positives.column
     order = torch.arange(len(values), device=values.device)
+    if positives.valid is not None:
+        order = order.masked_fill(~positives.valid, -1)
     last = order.new_full((shape.numel(),), -1).scatter_reduce_(0, cell, order, 'amax')
     padded = torch.cat((values, values.new_zeros(1)))  # index -1 is the zero of empty cells
     return padded[last].view(shape)
@@ -141,7 +231,7 @@ def cells_outside(
     """
     batch, num_priors, height, width = shape
     largest, region = pairwise_iof(priors, ignored[:, 2:]).max(dim=1)
-    kept = torch.ones((batch, len(priors)), device=priors.device)
-    covered = (largest > iof_threshold).nonzero()[:, 0]
-    kept[ignored[region[covered], 0].long(), covered] = 0
-    return kept.view(batch, height, width, num_priors).permute(0, 3, 1, 2)
+    image = ignored[region, 0].long()  # (h * w * A,)
+    images = torch.arange(batch, device=priors.device)[:, None]
+    kept = ~((images == image) & (largest > iof_threshold))
+    return kept.float().view(batch, height, width, num_priors).permute(0, 3, 1, 2)

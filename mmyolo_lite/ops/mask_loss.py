@@ -1,26 +1,30 @@
 """The mask loss of instance segmentation: prototypes times coefficients against target masks (spec:
 loss.md 5).
 
-Letters: B images, N objects of the batch, P positives (of all levels), K mask channels, Hm Wm
-prototype map size.
+Letters: B images, N objects of the batch, P positives (of all levels), S candidates of an object, K
+mask channels, Hm Wm prototype map size.
 
-Two strategies give the same values. On a CPU each object is worked on inside its own box, once for
-all its positives: little arithmetic, many small calls. On other devices all images are worked on at
-once, in chunks of positives: few calls, full maps.
+Two ways give the same values. :func:`mask_loss_per_positive` works inside each object's box, once
+for all its positives: least arithmetic, many small calls, sizes known to the host; it is for CPUs.
+:func:`mask_loss_per_candidate` works on a fixed number of candidates of every object at once, on
+full maps: few calls, and nothing that the host would have to wait for; it is for accelerators.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from mmyolo_lite.ops.boxes import cxcywh_to_xyxy
+from mmyolo_lite.ops.constants import filled
 
-MAX_CHUNK_PIXELS = 2**25
-"""Most mask pixels worked on at a time by the dense strategy: 128 MiB an array of float32."""
+MAX_CHUNK_PIXELS = 2**26
+"""Most mask pixels worked on at a time: 256 MiB an array of float32. Where there are more, each
+chunk is computed again in the backward pass, so that the maps of one live at a time."""
 
 PixelLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -53,21 +57,99 @@ def mask_references(image_of_target: Tensor, overlap: bool) -> Tensor:
 
 
 class TargetMasks(NamedTuple):
-    """What the positives' masks should be.
+    """What masks the objects have.
 
     `masks` are (B, Hm, Wm) index maps if `overlap`, else (N, Hm, Wm) of 0 and 1; `targets` (N, 6)
-    rows ``[image, class, cx, cy, w, h]`` in units of the input; `target_index` (P,) int64 the row
-    of `targets` of each positive.
+    rows ``[image, class, cx, cy, w, h]`` in units of the input.
     """
 
     masks: Tensor
     targets: Tensor
-    target_index: Tensor
     overlap: bool
 
 
+def _boxes_on_map(targets: Tensor, map_hw: Sequence[int]) -> Tensor:
+    """Return (N, 4) xyxy boxes in prototype pixels, float, unclipped."""
+    height, width = map_hw
+    return cxcywh_to_xyxy(targets[:, 2:] * filled((width, height, width, height), targets))
+
+
+def _in_chunks(
+    sizes: Sequence[int], run: Callable[..., Tensor], *tensors: Tensor
+) -> Iterator[Tensor]:
+    """Call ``run(range, *tensors)`` for ranges of items of together MAX_CHUNK_PIXELS at most, or of
+    one item; with several ranges each is run again in the backward pass.
+    """
+    starts, filling = [0], 0
+    for item, size in enumerate(sizes):
+        filling += size
+        if filling > MAX_CHUNK_PIXELS and item > starts[-1]:
+            starts.append(item)
+            filling = size
+    for start, end in zip(starts, [*starts[1:], len(sizes)], strict=True):
+        if len(starts) == 1:
+            yield run(range(start, end), *tensors)
+        else:
+            yield checkpoint(
+                run, range(start, end), *tensors, use_reentrant=False, preserve_rng_state=False
+            )
+
+
+class _Window(NamedTuple):
+    """Where an object lies: its image, and the pixels of its box as slices."""
+
+    image: int
+    rows: slice
+    columns: slice
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return (self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start)
+
+
+def _windows(targets: Tensor, map_hw: Sequence[int]) -> list[_Window]:
+    """Return the window of each object, inside the map."""
+    height, width = map_hw
+    limits = torch.tensor((width, height, width, height))
+    # column j is inside if x1 <= j < x2, so the window is [ceil x1, ceil x2)
+    boxes = torch.minimum(_boxes_on_map(targets, map_hw).ceil().clamp(min=0).long(), limits)
+    images = targets[:, 0].long().tolist()
+    return [
+        _Window(image, slice(y1, y2), slice(x1, x2))
+        for image, (x1, y1, x2, y2) in zip(images, boxes.tolist(), strict=True)
+    ]
+
+
+class _Patches(torch.autograd.Function):
+    """Cut windows out of prototypes (B, K, Hm, Wm), each (K, pixels).
+
+    Slicing gives the same, but its backward pass makes a map of zeros for every window.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, prototypes: Tensor, windows: Sequence[_Window]) -> tuple[Tensor, ...]:
+        """Copy the windows."""
+        ctx.windows, ctx.shape = windows, prototypes.shape
+        return tuple(prototypes[w.image, :, w.rows, w.columns].flatten(1) for w in windows)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        """Add the gradients up in one map."""
+        total = grads[0].new_zeros(ctx.shape)
+        for w, grad in zip(ctx.windows, grads, strict=True):
+            place = total[w.image, :, w.rows, w.columns]
+            place += grad.view(place.shape)
+        return total, None
+
+
 def mask_loss_per_positive(
-    coefficients: Tensor, prototypes: Tensor, wanted: TargetMasks, pixel_loss: PixelLoss
+    coefficients: Tensor,
+    prototypes: Tensor,
+    target_index: Tensor,
+    wanted: TargetMasks,
+    pixel_loss: PixelLoss,
 ) -> Tensor:
     """Return the mean over the map of the loss inside each positive's box, over the box's relative
     area.
@@ -75,98 +157,84 @@ def mask_loss_per_positive(
     Args:
         coefficients: (P, K) raw.
         prototypes: (B, K, Hm, Wm).
+        target_index: (P,) int64, the object of each positive.
         wanted: the masks to learn.
         pixel_loss: (logits, targets 0/1) -> loss per pixel, same shape.
 
     Returns:
         (P,) float32.
     """
-    strategy = _inside_boxes if coefficients.device.type == 'cpu' else _dense
-    sums = strategy(coefficients.float(), prototypes.float(), wanted, pixel_loss)
-    map_area = prototypes.shape[-2] * prototypes.shape[-1]
-    return sums / map_area / wanted.targets[wanted.target_index, 4:].prod(dim=1)
-
-
-def _boxes_on_map(targets: Tensor, map_hw: tuple[int, int]) -> Tensor:
-    """Return (N, 4) xyxy boxes in prototype pixels, float, unclipped."""
-    height, width = map_hw
-    return cxcywh_to_xyxy(targets[:, 2:] * targets.new_tensor((width, height, width, height)))
-
-
-def _inside_boxes(
-    coefficients: Tensor, prototypes: Tensor, wanted: TargetMasks, pixel_loss: PixelLoss
-) -> Tensor:
-    """Sum the loss over each positive's window, object by object."""
-    masks, targets, target_index, overlap = wanted
-    height, width = prototypes.shape[-2:]
-    reference = mask_references(targets[:, 0].long(), overlap)
-    # column j is inside if x1 <= j < x2, so the window is [ceil x1, ceil x2)
-    limits = torch.tensor((width, height, width, height))
-    windows = torch.minimum(
-        _boxes_on_map(targets, (height, width)).ceil().clamp(min=0).long(), limits
-    ).tolist()
+    if not len(target_index):
+        return coefficients.float().sum(dim=1)
+    prototypes = prototypes.float()
+    map_hw = prototypes.shape[-2:]
     order = target_index.argsort(stable=True)
-    counts = torch.bincount(target_index, minlength=len(targets)).tolist()
-    sums = []
-    for row, positives in enumerate(order.split(counts)):
-        if not len(positives):
-            continue
-        x1, y1, x2, y2 = windows[row]
-        image = int(targets[row, 0])
-        patch = prototypes[image, :, y1:y2, x1:x2].flatten(1)  # (K, pixels)
-        if overlap:
-            truth = masks[image, y1:y2, x1:x2] == reference[row]
-        else:
-            truth = masks[row, y1:y2, x1:x2]
-        logits = coefficients[positives] @ patch
-        truth = truth.float().flatten()[None].expand_as(logits)
-        sums.append(pixel_loss(logits, truth).sum(dim=1))
-    in_order = torch.cat(sums) if sums else coefficients.sum(dim=1)
-    return torch.zeros_like(in_order).index_copy(0, order, in_order)
+    objects, counts = (part.tolist() for part in target_index.unique(return_counts=True))
+    windows = [_windows(wanted.targets, map_hw)[row] for row in objects]
+    references = mask_references(wanted.targets[:, 0].long(), wanted.overlap).tolist()
+    ends = torch.tensor([0, *counts]).cumsum(0).tolist()
+
+    def chunk_sums(chunk: range, coefficients: Tensor, prototypes: Tensor) -> Tensor:
+        """Return the sums of the positives of some of the objects, in order."""
+        here = slice(chunk.start, chunk.stop)
+        patches = _Patches.apply(prototypes, windows[here])
+        parts = coefficients[ends[chunk.start] : ends[chunk.stop]].split(counts[here])
+        sums = []
+        for row, w, part, patch in zip(objects[here], windows[here], parts, patches, strict=True):
+            if wanted.overlap:
+                truth = wanted.masks[w.image, w.rows, w.columns] == references[row]
+            else:
+                truth = wanted.masks[row, w.rows, w.columns]
+            logits = part @ patch
+            truth = truth.float().flatten()[None].expand_as(logits)
+            sums.append(pixel_loss(logits, truth).sum(dim=1))
+        return torch.cat(sums)
+
+    sizes = [count * window.area for count, window in zip(counts, windows, strict=True)]
+    sums = torch.cat(list(_in_chunks(sizes, chunk_sums, coefficients[order].float(), prototypes)))
+    sums = torch.zeros_like(sums).index_copy(0, order, sums)
+    return sums / map_hw.numel() / wanted.targets[target_index, 4:].prod(dim=1)
 
 
-def _dense(
+def mask_loss_per_candidate(
     coefficients: Tensor, prototypes: Tensor, wanted: TargetMasks, pixel_loss: PixelLoss
 ) -> Tensor:
-    """Sum the loss over each positive's window, all images at once, in chunks of positives."""
-    masks, targets, target_index, overlap = wanted
-    batch, _, height, width = prototypes.shape
-    reference = mask_references(targets[:, 0].long(), overlap)
-    boxes = _boxes_on_map(targets, (height, width))
-    image = targets[target_index, 0].long()
-    order = image.argsort(stable=True)
-    counts = torch.bincount(image, minlength=batch)
-    first = counts.cumsum(0) - counts
-    # most positives of one image: the one synchronisation
-    slots = int(counts.max()) if len(image) else 0
-    columns = torch.arange(width, device=boxes.device)
-    rows = torch.arange(height, device=boxes.device)[:, None]
+    """Return what :func:`mask_loss_per_positive` does, for the same number of candidates of every
+    object.
 
-    def chunk_sums(slot: Tensor, coefficients: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the positives at these slots of every image, (B * slots,), and their sums."""
-        filled = slot[None] < counts[:, None]  # (B, slots)
-        positive = order[(first[:, None] + slot[None]).clamp(max=len(order) - 1)]
-        target = target_index[positive]
-        logits = torch.bmm(coefficients[positive], prototypes.flatten(2))
-        logits = logits.unflatten(2, (height, width))
-        truth = masks[:, None] if overlap else masks[target]
-        truth = truth == (reference[target][..., None, None] if overlap else 1)
-        x1, y1, x2, y2 = boxes[target][..., None, None].unbind(dim=2)
+    Args:
+        coefficients: (N, S, K) raw; those of candidates that are no positives give finite numbers
+            of no meaning.
+        prototypes: (B, K, Hm, Wm).
+        wanted: the masks to learn.
+        pixel_loss: (logits, targets 0/1) -> loss per pixel, same shape.
+
+    Returns:
+        (N, S) float32.
+    """
+    masks, targets, overlap = wanted
+    map_hw = prototypes.shape[-2:]
+    image = targets[:, 0].long()
+    reference = mask_references(image, overlap)
+    boxes = _boxes_on_map(targets, map_hw)
+    columns = torch.arange(map_hw[1], device=boxes.device)
+    rows = torch.arange(map_hw[0], device=boxes.device)[:, None]
+
+    def chunk_sums(chunk: range, coefficients: Tensor, prototypes: Tensor) -> Tensor:
+        """Return the sums (n, S) of some of the objects."""
+        here = slice(chunk.start, chunk.stop)
+        maps = prototypes.index_select(0, image[here]).flatten(2)
+        logits = torch.bmm(coefficients[here], maps)  # (n, S, pixels)
+        truth = masks.index_select(0, image[here]) if overlap else masks[here]
+        if overlap:
+            truth = truth == reference[here][:, None, None]
+        x1, y1, x2, y2 = boxes[here][..., None, None].unbind(dim=1)
         window = (columns >= x1) & (columns < x2) & (rows >= y1) & (rows < y2)
-        values = pixel_loss(logits, truth.float()) * (window & filled[..., None, None])
-        return positive.flatten(), values.sum(dim=(2, 3)).flatten()
+        values = pixel_loss(logits, truth.float().flatten(1)[:, None].expand_as(logits))
+        return (values * window.flatten(1)[:, None]).sum(dim=2)
 
-    sums = coefficients.new_zeros(len(coefficients))
-    chunk = max(MAX_CHUNK_PIXELS // (batch * height * width), 1)
-    for start in range(0, slots, chunk):
-        slot = torch.arange(start, min(start + chunk, slots), device=boxes.device)
-        if slots > chunk:
-            # computed again in the backward pass, so that only one chunk's maps live at a time
-            positive, values = checkpoint(
-                chunk_sums, slot, coefficients, prototypes, use_reentrant=False
-            )
-        else:
-            positive, values = chunk_sums(slot, coefficients, prototypes)
-        # an empty slot repeats another positive and holds zero, so adding is safe
-        sums = sums.index_add(0, positive, values)
-    return sums
+    size = (coefficients.shape[1] + coefficients.shape[2]) * map_hw.numel()
+    chunks = _in_chunks([size] * len(targets), chunk_sums, coefficients.float(), prototypes.float())
+    area = targets[:, 4:].prod(dim=1)
+    area = area.masked_fill(~(area > 0), 1)  # without area there is no positive
+    return torch.cat(list(chunks)) / map_hw.numel() / area[:, None]

@@ -145,3 +145,21 @@ def test_missing_settings_are_named() -> None:
         YOLOv5OptimizerConstructor(cfg, {'bias_lr_mult': 2})
     with pytest.raises(ConfigError, match='optimizer'):
         YOLOv5OptimizerConstructor({'type': 'OptimWrapper'})
+
+
+@pytest.mark.parametrize('kernels', ['foreach', 'fused'])
+def test_kernels_for_all_tensors_take_the_same_steps(kernels: str) -> None:
+    models = [Mixed(stray=False) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    optimizers = [construct(models[0], foreach=False), construct(models[1], **{kernels: True})]
+    assert all(group[kernels] is True for group in optimizers[1].param_groups)
+    for step in range(3):
+        for model, optimizer in zip(models, optimizers, strict=True):
+            for group in optimizer.param_groups:
+                group['lr'], group['momentum'] = 0.1 / (step + 1), 0.8 + 0.05 * step
+            generator = torch.Generator().manual_seed(step)
+            for parameter in model.parameters():
+                parameter.grad = torch.randn(parameter.shape, generator=generator)
+            optimizer.step()
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)

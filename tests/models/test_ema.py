@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.models.ema import ExpMomentumEMA
 from mmyolo_lite.registry import MODELS
+from tests.ops.host_waits import host_waits
 from tests.shared_data import golden
 
 PARAMETERS = slice(0, 15)  # of the flattened state; buffers follow
@@ -118,3 +119,31 @@ def test_source_is_not_touched_and_the_average_does_not_train() -> None:
 def test_settings_that_cannot_work_are_refused(settings: dict) -> None:
     with pytest.raises(ConfigError, match='ExpMomentumEMA'):
         ExpMomentumEMA(net(), **settings)
+
+
+@pytest.mark.parametrize('update_buffers', [True, False])
+def test_the_host_waits_for_the_count_of_steps_at_most_once(update_buffers: bool) -> None:
+    source = net()
+    ema = ExpMomentumEMA(source, update_buffers=update_buffers)
+    ema.update_parameters(source)
+    assert host_waits(lambda: [ema.update_parameters(source) for _ in range(3)]) == []
+    assert int(ema.steps) == 4
+
+
+def test_steps_that_others_set_are_seen() -> None:
+    source, other = net(), ExpMomentumEMA(net(), momentum=0.5, gamma=1)
+    ema = ExpMomentumEMA(source, momentum=0.5, gamma=1)
+    moments = []
+    for change in (
+        lambda: ema.steps.fill_(7),
+        lambda: other.steps.fill_(20) and ema.load_state_dict(other.state_dict()),
+        lambda: (ema.double(), source.double()),
+        lambda: setattr(ema, 'steps', torch.tensor(3)),
+    ):
+        ema.update_parameters(source)
+        change()
+        expected = int(ema.steps)
+        moments.append(ema._count() == expected)
+        ema.update_parameters(source)
+        moments.append(int(ema.steps) == expected + 1)
+    assert all(moments)

@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from mmyolo_lite.ops.assign import Positives, assign_level, normalize_targets, scatter_last
+from mmyolo_lite.ops.assign import (
+    Positives,
+    assign_level,
+    assign_levels,
+    merge_neighbours,
+    normalize_targets,
+    scatter_last,
+    split_neighbours,
+)
+from tests.ops.host_waits import host_waits
 
 MAP_HW = (8, 10)
 ANCHORS = torch.tensor([[2.0, 2.0], [2.0, 3.0], [40.0, 40.0]])  # the last fits nothing here
@@ -118,3 +127,87 @@ def test_scattering_nothing_gives_zeros() -> None:
     positives = Positives(none, none, none, none, none, none, torch.zeros(0, 4))
     written = scatter_last(torch.zeros(0), positives, torch.Size((1, 3, 2, 2)))
     assert written.shape == (1, 3, 2, 2) and not written.any()
+
+
+LEVEL_ANCHORS = torch.tensor(
+    [[[2.0, 2.0], [2.0, 3.0], [40.0, 40.0]], [[1.0, 1.0], [2.0, 2.5], [3.0, 3.0]]]
+)
+SIZES = [(16, 20), (8, 10)]
+
+
+def crowd() -> torch.Tensor:
+    """Return objects at random places, on borders of cells, and beyond the edges of the map."""
+    generator = torch.Generator().manual_seed(2)
+    centres = torch.rand((60, 2), generator=generator) * 1.4 - 0.2
+    centres[::4] = (centres[::4] * 10).round() / 10
+    sides = 0.02 + 0.4 * torch.rand((60, 2), generator=generator)
+    images = torch.arange(60)[:, None] // 20
+    return torch.cat((images, torch.arange(60)[:, None] % 7, centres, sides), dim=1)
+
+
+def rows_of(found: Positives, chosen: torch.Tensor | slice = slice(None)) -> list[torch.Tensor]:
+    names = ('image', 'prior', 'row', 'column', 'label', 'target', 'box')
+    return [getattr(found, name)[chosen] for name in names]
+
+
+@pytest.mark.parametrize('thr', [0.3, 0.5, 0.8])
+def test_padding_holds_the_positives_of_each_level_in_order(thr: float) -> None:
+    padded = assign_levels(crowd(), LEVEL_ANCHORS, SIZES, near_neighbor_thr=thr, padded=True)
+    for level, candidates in enumerate(padded):
+        single = assign_level(crowd(), LEVEL_ANCHORS[level], SIZES[level], near_neighbor_thr=thr)
+        assert len(candidates) == 5 * 3 * 60
+        assert 100 < len(single) == candidates.valid.sum()
+        for one, other in zip(rows_of(candidates, candidates.valid), rows_of(single), strict=True):
+            assert one.dtype == other.dtype
+            assert torch.equal(one, other)
+
+
+def test_what_fills_up_is_harmless() -> None:
+    targets = crowd()
+    targets[3, 2:] = torch.nan
+    targets[4, 4:] = 0
+    targets[5, 2:4] = 1e30
+    for candidates, (height, width) in zip(
+        assign_levels(targets, LEVEL_ANCHORS, SIZES, padded=True), SIZES, strict=True
+    ):
+        assert candidates.row.min() >= 0 and candidates.row.max() < height
+        assert candidates.column.min() >= 0 and candidates.column.max() < width
+        assert torch.equal(candidates.box[~candidates.valid].unique(), torch.ones(1))
+        bad = candidates.valid & ((candidates.target == 3) | (candidates.target == 4))
+        assert not bad.any()
+    assert len(assign_levels(crowd()[:0], LEVEL_ANCHORS, SIZES, padded=True)[0]) == 0
+
+
+def test_padding_and_scattering_make_no_host_wait() -> None:
+    targets = crowd()
+
+    def run() -> None:
+        for found, size in zip(
+            assign_levels(targets, LEVEL_ANCHORS, SIZES, padded=True), SIZES, strict=True
+        ):
+            scatter_last(found.box[:, 0], found, torch.Size((3, 3, *size)))
+
+    assert host_waits(run) == []
+    assert host_waits(lambda: normalize_targets(targets, (100, 200))) == []
+    assert host_waits(lambda: assign_levels(targets, LEVEL_ANCHORS, SIZES)) != []
+
+
+def test_scattering_passes_over_what_is_not_valid() -> None:
+    found = assign_levels(crowd(), LEVEL_ANCHORS, SIZES, padded=True)[0]
+    single = assign_level(crowd(), LEVEL_ANCHORS[0], SIZES[0])
+    values = torch.rand(len(found)) + 0.1
+    shape = torch.Size((3, 3, *SIZES[0]))
+    expected = scatter_last(values[found.valid], single, shape)
+    assert torch.equal(scatter_last(values, found, shape), expected)
+
+
+@pytest.mark.parametrize('thr', [0.2, 0.5])
+def test_merged_neighbours_tell_the_value_of_every_positive(thr: float) -> None:
+    for found in assign_levels(crowd(), LEVEL_ANCHORS, SIZES, near_neighbor_thr=thr, padded=True):
+        valid = found.valid.view(5, 3, 60)
+        assert (valid[1] & valid[3]).any(), 'some centres lie on a border'
+        cells = (found.row * 100 + found.column).view(5, 3, 60)
+        merged = merge_neighbours(cells[..., None], valid)
+        assert merged.shape == (3, 3, 60, 1)
+        split = split_neighbours(merged[..., 0], valid)
+        assert torch.equal(split[valid], cells[valid])

@@ -1,6 +1,4 @@
-"""The two strategies of the mask loss agree with each other and with a plain reading of the
-formula.
-"""
+"""The two ways of the mask loss agree with each other and with plain readings of the formula."""
 
 from typing import Any
 
@@ -10,12 +8,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmyolo_lite.ops import mask_loss
+from mmyolo_lite.ops.assign import Positives, assign_levels
 from mmyolo_lite.ops.mask_loss import (
     TargetMasks,
+    mask_loss_per_candidate,
     mask_loss_per_positive,
     mask_references,
     resize_target_masks,
 )
+from tests.ops.host_waits import host_waits
+from tests.ops.plain_mask_loss import plain_mask_terms
 
 IMAGES, CHANNELS, HEIGHT, WIDTH = 3, 4, 20, 24
 # cxcywh, units of the input; image 1 has no object, two boxes reach beyond the border, one is a
@@ -88,14 +90,38 @@ def plain(
     return torch.stack(values)
 
 
-def call(
-    strategy: Any, *, coefficients: Tensor, prototypes: Tensor, pixel_loss: Any, **wanted: Any
+def per_positive(
+    *,
+    coefficients: Tensor,
+    prototypes: Tensor,
+    target_index: Tensor,
+    pixel_loss: Any,
+    **wanted: Any,
 ) -> Tensor:
-    return strategy(coefficients, prototypes, TargetMasks(**wanted), pixel_loss)
+    return mask_loss_per_positive(
+        coefficients, prototypes, target_index, TargetMasks(**wanted), pixel_loss
+    )
 
 
-def values_and_gradients(strategy: Any, arguments: dict[str, Any]) -> list[Tensor]:
-    values = plain(**arguments) if strategy is plain else call(strategy, **arguments)
+def per_candidate(
+    *,
+    coefficients: Tensor,
+    prototypes: Tensor,
+    target_index: Tensor,
+    pixel_loss: Any,
+    **wanted: Any,
+) -> Tensor:
+    """Offer each positive as a candidate of every object, and take it from its own."""
+    candidates = coefficients.expand(len(wanted['targets']), *coefficients.shape)
+    values = mask_loss_per_candidate(candidates, prototypes, TargetMasks(**wanted), pixel_loss)
+    return values[target_index, torch.arange(len(target_index))]
+
+
+WAYS = [per_positive, per_candidate]
+
+
+def values_and_gradients(way: Any, arguments: dict[str, Any]) -> list[Tensor]:
+    values = way(**arguments)
     weights = torch.linspace(1, 2, len(values))
     return [
         values,
@@ -106,57 +132,112 @@ def values_and_gradients(strategy: Any, arguments: dict[str, Any]) -> list[Tenso
 
 
 @pytest.mark.parametrize('overlap', [True, False])
-@pytest.mark.parametrize('chunk_pixels', [1, 3 * IMAGES * HEIGHT * WIDTH, 2**25])
-def test_strategies_agree(
-    overlap: bool, chunk_pixels: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize('chunk_pixels', [1, 3 * HEIGHT * WIDTH, 2**25])
+@pytest.mark.parametrize('way', WAYS)
+def test_equal_to_the_formula(
+    way: Any, overlap: bool, chunk_pixels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mask_loss, 'MAX_CHUNK_PIXELS', chunk_pixels)
     arguments = scene(overlap)
-    inside = values_and_gradients(mask_loss._inside_boxes, arguments)
-    dense = values_and_gradients(mask_loss._dense, arguments)
-    for one, other in zip(inside, dense, strict=True):
+    expected = values_and_gradients(plain, arguments)
+    for one, other in zip(values_and_gradients(way, arguments), expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def crowd(overlap: bool) -> tuple[list[Positives], dict[str, Any]]:
+    """Return the positives of two levels of a crowded batch, and the arguments of the loss."""
+    generator = torch.Generator().manual_seed(7)
+    count = 24
+    images = torch.arange(count, dtype=torch.float)[:, None].mul(2 / count).floor() * 2
+    centres = torch.rand((count, 2), generator=generator)
+    sides = 0.05 + 0.4 * torch.rand((count, 2), generator=generator)
+    targets = torch.cat((images, torch.zeros(count, 1), centres, sides), dim=1)
+    anchors = torch.tensor([[[2.0, 2.0], [4.0, 3.0]], [[1.0, 1.0], [2.0, 2.5]]])
+    found = assign_levels(targets, anchors, [(10, 12), (5, 6)])
+    index = torch.cat([level.target for level in found])
+    arguments = scene(overlap, positives=len(index))
+    masks = torch.randint(0, 12 if overlap else 2, (count, HEIGHT, WIDTH), generator=generator)
+    masks = masks[:IMAGES] if overlap else masks
+    return found, {**arguments, 'targets': targets, 'target_index': index, 'masks': masks.byte()}
 
 
 @pytest.mark.parametrize('overlap', [True, False])
-@pytest.mark.parametrize('strategy', ['_inside_boxes', '_dense'])
-def test_equal_to_the_formula(
-    overlap: bool, strategy: str, monkeypatch: pytest.MonkeyPatch
+def test_means_of_levels_and_images_are_those_of_the_plain_loop(overlap: bool) -> None:
+    found, arguments = crowd(overlap)
+    sizes = [len(level) for level in found]
+    assert min(sizes) > 20
+    inputs = arguments['coefficients'], arguments['prototypes']
+    expected = plain_mask_terms(
+        inputs[0].split(sizes), inputs[1], found, arguments['masks'], arguments['targets'], overlap
+    )
+    terms = [
+        values[level.image == image].mean() if (level.image == image).any() else torch.zeros(())
+        for level, values in zip(found, per_positive(**arguments).split(sizes), strict=True)
+        for image in range(IMAGES)
+    ]
+    torch.testing.assert_close(torch.stack(terms), expected.flatten(), rtol=1e-6, atol=0)
+    gradients, plain_gradients = (
+        torch.autograd.grad(total, inputs) for total in (sum(terms), expected.sum())
+    )
+    for one, other in zip(gradients, plain_gradients, strict=True):
+        assert float((one - other).norm()) <= 1e-6 * float(other.norm())
+
+
+@pytest.mark.parametrize(
+    ('way', 'chunk_pixels'), [(per_positive, 700), (per_candidate, 3 * 44 * HEIGHT * WIDTH)]
+)
+def test_work_stays_under_its_bound(
+    way: Any, chunk_pixels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = getattr(mask_loss, strategy)
-    monkeypatch.setattr(mask_loss, '_inside_boxes', chosen)
-    monkeypatch.setattr(mask_loss, '_dense', chosen)
-    arguments = scene(overlap)
-    expected = values_and_gradients(plain, arguments)
-    for one, other in zip(
-        values_and_gradients(mask_loss_per_positive, arguments), expected, strict=True
-    ):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize('chunk_pixels', [1, 5 * IMAGES * HEIGHT * WIDTH])
-def test_dense_stays_under_its_bound(chunk_pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mask_loss, 'MAX_CHUNK_PIXELS', chunk_pixels)
-    sizes = []
+    at_once: list[int] = []
+    run = mask_loss.checkpoint
+
+    def counted(*args: Any, **kwargs: Any) -> Tensor:
+        at_once.append(0)
+        return run(*args, **kwargs)
 
     def measured(logits: Tensor, truth: Tensor) -> Tensor:
-        sizes.append(logits.numel())
+        at_once[-1] += logits.numel()
         return pixel_loss(logits, truth)
 
-    call(mask_loss._dense, **{**scene(True), 'pixel_loss': measured})
-    assert max(sizes) <= max(chunk_pixels, IMAGES * HEIGHT * WIDTH)
-    assert len(sizes) > 1
+    monkeypatch.setattr(mask_loss, 'checkpoint', counted)
+    way(**{**scene(True, positives=40), 'pixel_loss': measured})
+    assert len(at_once) > 1
+    assert 0 < max(at_once) <= chunk_pixels
 
 
-@pytest.mark.parametrize('strategy', [mask_loss._inside_boxes, mask_loss._dense])
-def test_no_positives(strategy: Any) -> None:
-    arguments = scene(True, positives=0)
-    values = call(strategy, **arguments)
+def test_nothing_waits_for_an_accelerator() -> None:
+    arguments = scene(True)
+    wanted = TargetMasks(arguments['masks'], arguments['targets'], True)
+    coefficients = torch.randn(len(OBJECTS), 3, CHANNELS, requires_grad=True)
+
+    def step() -> None:
+        mask_loss_per_candidate(
+            coefficients, arguments['prototypes'], wanted, pixel_loss
+        ).sum().backward()
+
+    assert host_waits(step) == []
+    assert host_waits(lambda: per_positive(**arguments)) != []  # the watch sees what waits
+
+
+def test_no_positives() -> None:
+    values = per_positive(**scene(True, positives=0))
     assert values.shape == (0,)
+    assert values.requires_grad
 
 
-@pytest.mark.parametrize('strategy', [mask_loss._inside_boxes, mask_loss._dense])
-def test_more_objects_than_bytes_can_number(strategy: Any) -> None:
+def test_objects_outside_the_map_have_no_pixels() -> None:
+    arguments = scene(True)
+    arguments['targets'] = arguments['targets'] + torch.tensor([0.0, 0, 2, -2, 0, 0])
+    for way in WAYS:
+        values, *gradients = values_and_gradients(way, arguments)
+        assert not values.any()
+        assert not any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize('way', WAYS)
+def test_more_objects_than_bytes_can_number(way: Any) -> None:
     objects = 300
     arguments = scene(True, positives=objects)
     arguments['targets'] = torch.tensor([[0, 0, 0.5, 0.5, 0.9, 0.9]]).repeat(objects, 1)
@@ -164,7 +245,8 @@ def test_more_objects_than_bytes_can_number(strategy: Any) -> None:
     arguments['masks'] = torch.zeros((IMAGES, HEIGHT, WIDTH), dtype=torch.int32)
     arguments['masks'][0, 5:9, 5:9] = objects
     arguments['pixel_loss'] = lambda logits, truth: truth
-    assert call(strategy, **arguments).tolist() == [0] * (objects - 1) + [16]
+    values = way(**arguments) * HEIGHT * WIDTH * 0.81
+    assert values.round().tolist() == [0] * (objects - 1) + [16]
 
 
 def test_where_masks_are_found() -> None:
@@ -191,15 +273,21 @@ def test_masks_of_the_right_size_are_not_copied() -> None:
     assert resize_target_masks(masks, (HEIGHT, WIDTH)) is masks
 
 
+@pytest.mark.parametrize('way', WAYS)
 def test_memory_kept_for_the_backward_pass_follows_the_chunk_size(
-    monkeypatch: pytest.MonkeyPatch,
+    way: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = torch.Generator().manual_seed(0)
-    coefficients = torch.randn((64, 8), generator=generator, requires_grad=True)
-    prototypes = torch.randn((1, 8, 40, 40), generator=generator, requires_grad=True)
-    masks = torch.ones((1, 40, 40), dtype=torch.uint8)
-    targets = torch.tensor([[0.0, 0, 0.5, 0.5, 1, 1]])
-    index = torch.zeros(64, dtype=torch.long)
+    objects, size = 16, (40, 40)
+    arguments = {
+        'coefficients': torch.randn((objects, 8), generator=generator, requires_grad=True),
+        'prototypes': torch.randn((1, 8, *size), generator=generator, requires_grad=True),
+        'masks': torch.ones((1, *size), dtype=torch.uint8),
+        'targets': torch.tensor([[0.0, 0, 0.5, 0.5, 1, 1]]).repeat(objects, 1),
+        'target_index': torch.arange(objects),
+        'overlap': True,
+        'pixel_loss': pixel_loss,
+    }
 
     def saved_bytes(chunk_pixels: int) -> int:
         monkeypatch.setattr(mask_loss, 'MAX_CHUNK_PIXELS', chunk_pixels)
@@ -208,14 +296,7 @@ def test_memory_kept_for_the_backward_pass_follows_the_chunk_size(
             lambda tensor: kept.update({tensor.data_ptr(): tensor.nbytes}) or tensor,
             lambda tensor: tensor,
         ):
-            mask_loss._dense(
-                coefficients,
-                prototypes,
-                TargetMasks(masks, targets, index, True),
-                lambda logits, truth: torch.nn.functional.binary_cross_entropy_with_logits(
-                    logits, truth, reduction='none'
-                ),
-            )
+            way(**arguments)
         return sum(kept.values())
 
-    assert saved_bytes(8 * 40 * 40) < saved_bytes(64 * 40 * 40) / 4
+    assert saved_bytes(1) < saved_bytes(2**25) / 4

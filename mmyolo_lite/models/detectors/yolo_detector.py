@@ -9,9 +9,9 @@ from mmengine.device import get_device
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.model.utils import convert_sync_batchnorm
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmyolo_lite.errors import DataError
+from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.registry import MODELS
 
 
@@ -31,6 +31,12 @@ class YOLODetector(SingleStageDetector):
             batch norms stay as they are, since PyTorch's SyncBatchNorm does not train there.
         channels_last: keep weights and maps in channels-last memory format, which convolutions in
             low precision run faster in. Results differ by rounding alone.
+        compile: compile the network for training, by True or by the arguments of
+            :func:`torch.compile`, such as ``dict(mode='max-autotune')``. Validation and loss stay
+            as they are, and so do the keys of checkpoints.
+
+    Raises:
+        ConfigError: `compile` is not what PyTorch knows.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class YOLODetector(SingleStageDetector):
         init_cfg: Any = None,
         use_syncbn: bool = True,
         channels_last: bool = False,
+        compile: bool | dict = False,
     ) -> None:
         # built here, in our own scope, so that the model needs no default scope
         if isinstance(data_preprocessor, dict):
@@ -64,6 +71,23 @@ class YOLODetector(SingleStageDetector):
         if channels_last:
             # convolutions give maps in the format of their weights
             self.to(memory_format=torch.channels_last)
+        self.compile_options = _compile_options(compile)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> 'YOLODetector':
+        """Switch the mode; what is compiled runs in training only, where all inputs have few
+        sizes.
+        """
+        super().train(mode)
+        if self.compile_options is not None:
+            for part in (self.backbone, self.neck, self.bbox_head.head_module):
+                if not mode:
+                    part._compiled_call_impl = None
+                elif part._compiled_call_impl is None:
+                    # in place: no module is wrapped, no key of the state dict changes, and copies
+                    # are not compiled
+                    part.compile(**self.compile_options)
+        return self
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of the neck.
@@ -90,3 +114,23 @@ class YOLODetector(SingleStageDetector):
         for sample, result in zip(data_samples, results_list, strict=True):
             sample.pred_instances = result
         return data_samples
+
+
+def _compile_options(given: bool | dict) -> dict[str, Any] | None:
+    """Return the arguments of :func:`torch.compile`, or None to leave the network as it is.
+
+    Raises:
+        ConfigError: PyTorch refuses them.
+    """
+    if given is None or given is False:
+        return None
+    options = {} if given is True else given
+    try:
+        torch.compile(nn.Identity(), **options)
+    except Exception as error:  # TypeError, RuntimeError, InvalidBackend of a private module ...
+        reason = str(error).strip().split('\n')[0]
+        raise ConfigError(
+            f'model.compile is {given!r}, and torch.compile refuses it: {reason} Give True, or a '
+            "dict of its arguments such as dict(backend='inductor', mode='default')."
+        ) from error
+    return dict(options)

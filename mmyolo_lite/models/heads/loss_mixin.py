@@ -16,7 +16,7 @@ from mmyolo_lite.models.heads.head_modules import split_attributes
 from mmyolo_lite.models.targets import pack_samples
 from mmyolo_lite.ops.assign import (
     Positives,
-    assign_level,
+    assign_levels,
     cells_outside,
     normalize_targets,
     scatter_last,
@@ -38,6 +38,10 @@ class LossMixin:
     near_neighbor_thr: float
     ignore_iof_thr: float
     obj_level_weights: tuple[float, ...]
+
+    # whether positives come as a fixed number of candidates, which an accelerator need not count
+    # for the host; None: everywhere but on a CPU, where counting is free and padding is not
+    padded_positives: bool | None = None
 
     def loss(
         self, feats: Sequence[Tensor], batch: dict | Sequence[DetDataSample]
@@ -65,17 +69,16 @@ class LossMixin:
         input_hw = tuple(batch['img_metas'][0]['batch_input_shape'])
         targets = normalize_targets(batch['bboxes_labels'], input_hw)
         # all arithmetic in float32: under autocast only the maps are of lower precision
+        padded = self.padded_positives
         with torch.autocast(targets.device.type, enabled=False):
-            positives = [
-                assign_level(
-                    targets,
-                    anchors,
-                    level_map.shape[-2:],
-                    self.prior_match_thr,
-                    self.near_neighbor_thr,
-                )
-                for anchors, level_map in zip(self.anchors, maps[2], strict=True)
-            ]
+            positives = assign_levels(
+                targets,
+                self.anchors,
+                [level_map.shape[-2:] for level_map in maps[2]],
+                self.prior_match_thr,
+                self.near_neighbor_thr,
+                targets.device.type != 'cpu' if padded is None else padded,
+            )
             return self.loss_terms(maps, batch, targets, positives)
 
     def loss_terms(
@@ -104,18 +107,27 @@ class LossMixin:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return class, objectness and box loss of one level, each a scalar."""
         objectness = obj_map.float()
-        target = torch.zeros_like(objectness)
-        # zeros that keep the maps in the graph; float32, since sums of half-precision maps overflow
-        loss_cls, loss_bbox = cls_map.float().sum() * 0, bbox_map.float().sum() * 0
         if len(positives):
-            weight = None if kept is None else positives.gather(kept[..., None])[:, 0]
+            weight = self._weights(positives, kept)
             loss_bbox, iou = self._box_term(level, bbox_map, positives, weight)
             target = scatter_last(iou.detach().clamp(min=0), positives, objectness.shape)
-            if self.num_classes > 1:
-                loss_cls = self._class_term(cls_map, positives, weight)
+        else:
+            loss_bbox, target = _connected_zero(bbox_map), torch.zeros_like(objectness)
+        if len(positives) and self.num_classes > 1:
+            loss_cls = self._class_term(cls_map, positives, weight, kept is not None)
+        else:
+            loss_cls = _connected_zero(cls_map)
         weighting = {} if kept is None else {'weight': kept, 'avg_factor': kept.sum().clamp(min=1)}
         loss_obj = self.loss_obj(objectness, target, **weighting) * self.obj_level_weights[level]
         return loss_cls, loss_obj, loss_bbox
+
+    def _weights(self, positives: Positives, kept: Tensor | None) -> Tensor | None:
+        """Return (P,) float weights of the positives, or None if all count alike."""
+        weight = None if positives.valid is None else positives.valid.float()
+        if kept is None:
+            return weight
+        in_kept_cell = positives.gather(kept[..., None])[:, 0]
+        return in_kept_cell if weight is None else weight * in_kept_cell
 
     def _box_term(
         self, level: int, bbox_map: Tensor, positives: Positives, weight: Tensor | None
@@ -130,21 +142,23 @@ class LossMixin:
         )
         return self.loss_bbox(pred, positives.box, **weighting)
 
-    def _class_term(self, cls_map: Tensor, positives: Positives, weight: Tensor | None) -> Tensor:
+    def _class_term(
+        self, cls_map: Tensor, positives: Positives, weight: Tensor | None, ignoring: bool
+    ) -> Tensor:
         """Return the class loss.
 
-        With `weight` it is divided by the number of positives, not of positives times classes, as
-        MMYOLO does in this case (spec: loss.md 6).
+        Where regions are ignored it is divided by the number of positives, not of positives times
+        classes, as MMYOLO does in this case (spec: loss.md 6).
         """
         logits = positives.gather(split_attributes(cls_map, self.num_base_priors)).float()
-        target = torch.nn.functional.one_hot(positives.label, self.num_classes).to(logits)
+        classes = torch.arange(self.num_classes, device=logits.device)
+        # one_hot would look at the labels' range, for which the host has to wait
+        target = (positives.label[:, None] == classes).to(logits)
         if weight is None:
             return self.loss_cls(logits, target)
+        divisor = weight.sum().clamp(min=1) * (1 if ignoring else self.num_classes)
         return self.loss_cls(
-            logits,
-            target,
-            weight=weight[:, None].expand_as(logits),
-            avg_factor=weight.sum().clamp(min=1),
+            logits, target, weight=weight[:, None].expand_as(logits), avg_factor=divisor
         )
 
     def _kept_cells(self, obj_maps: Sequence[Tensor], batch: dict) -> list[Tensor | None]:
@@ -163,3 +177,10 @@ class LossMixin:
     def forward(self, feats: Sequence[Tensor]) -> tuple[Any, ...]:
         """Return the raw maps; the head's."""
         raise NotImplementedError
+
+
+def _connected_zero(level_map: Tensor) -> Tensor:
+    """Return a scalar zero that keeps a map in the graph, so that every parameter has a gradient;
+    float32, since sums of half-precision maps overflow.
+    """
+    return level_map.float().sum() * 0

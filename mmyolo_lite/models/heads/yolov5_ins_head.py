@@ -16,10 +16,11 @@ from mmyolo_lite.errors import DataError
 from mmyolo_lite.models.heads.head_modules import split_attributes
 from mmyolo_lite.models.heads.results import input_size, measured_letterbox, suppress
 from mmyolo_lite.models.heads.yolov5_head import YOLOv5Head
-from mmyolo_lite.ops.assign import Positives
+from mmyolo_lite.ops.assign import Positives, merge_neighbours, split_neighbours
 from mmyolo_lite.ops.boxes import clip_boxes
 from mmyolo_lite.ops.mask_loss import (
     TargetMasks,
+    mask_loss_per_candidate,
     mask_loss_per_positive,
     resize_target_masks,
 )
@@ -72,32 +73,67 @@ class YOLOv5InsHead(YOLOv5Head):
         """Return (L, B): for each level and image the mean over its positives, before weighting."""
         prototypes = maps[4]
         num_images = prototypes.shape[0]
-        image = torch.cat([found.image for found in positives])
-        if not len(image):
+        if not any(map(len, positives)):
             # keeps the prototype branch in the graph, so that every parameter has a gradient for
             # every batch
             return (prototypes.float().sum() * 0).expand(len(positives), num_images)
         masks = resize_target_masks(
             self._target_masks(batch, targets, num_images), prototypes.shape[-2:]
         )
-        coefficients = torch.cat(
-            [
-                found.gather(split_attributes(level_map, self.num_base_priors))
-                for found, level_map in zip(positives, maps[3], strict=True)
-            ]
-        )
-        target_index = torch.cat([found.target for found in positives])
-        wanted = TargetMasks(masks, targets, target_index, self.mask_overlap)
-        values = mask_loss_per_positive(coefficients, prototypes, wanted, self.loss_mask)
+        wanted = TargetMasks(masks, targets, self.mask_overlap)
+        coefficients = [
+            found.gather(split_attributes(level_map, self.num_base_priors))
+            for found, level_map in zip(positives, maps[3], strict=True)
+        ]
+        valid = [found.valid for found in positives if found.valid is not None]
+        if not valid:
+            target_index = torch.cat([found.target for found in positives])
+            values = mask_loss_per_positive(
+                torch.cat(coefficients), prototypes, target_index, wanted, self.loss_mask
+            )
+            weights = torch.ones_like(values)
+        else:
+            values = self._candidate_values(coefficients, valid, prototypes, wanted)
+            weights = torch.cat(valid).to(values)
         # one slot for each (level, image)
         slot = torch.cat(
             [level * num_images + found.image for level, found in enumerate(positives)]
         )
         totals = values.new_zeros(len(positives) * num_images)
-        counts = totals.index_add(0, slot, torch.ones_like(values))
-        return (totals.index_add(0, slot, values) / counts.clamp(min=1)).view(
-            len(positives), num_images
+        counts = totals.index_add(0, slot, weights).clamp(min=1)
+        means = totals.index_add(0, slot, values * weights) / counts
+        return means.view(len(positives), num_images)
+
+    def _candidate_values(
+        self,
+        coefficients: list[Tensor],
+        valid: list[Tensor],
+        prototypes: Tensor,
+        wanted: TargetMasks,
+    ) -> Tensor:
+        """Return the mask loss of all candidates of all levels, level by level.
+
+        Args:
+            coefficients: for each level (P, K).
+            valid: for each level (P,) bool.
+            prototypes: (B, K, Hm, Wm).
+            wanted: the masks to learn.
+        """
+        # what depends on the cell alone is computed once for a cell
+        merges = self.near_neighbor_thr <= 0.5
+        shape = (-1, self.num_base_priors, len(wanted.targets))  # codes, A, N
+        valid = [flags.view(shape) for flags in valid]
+        levels = [rows.view(*shape, rows.shape[-1]) for rows in coefficients]
+        if merges:
+            levels = list(map(merge_neighbours, levels, valid))
+        slots = torch.stack(levels)  # (L, codes, A, N, K)
+        values = mask_loss_per_candidate(
+            slots.flatten(0, 2).transpose(0, 1), prototypes, wanted, self.loss_mask
         )
+        split = values.T.reshape(slots.shape[:-1])
+        if merges:
+            split = torch.stack(list(map(split_neighbours, split, valid)))
+        return split.flatten()
 
     def _target_masks(self, batch: dict, targets: Tensor, num_images: int) -> Tensor:
         masks = batch.get('masks')
