@@ -133,7 +133,7 @@ def test_loaders(config: Config, batch: int, workers: int) -> None:
     assert config.env_cfg.cudnn_benchmark is True
     assert config.env_cfg.mp_cfg == {'mp_start_method': 'fork', 'opencv_num_threads': 0}
     evaluator = config.val_evaluator
-    assert evaluator.type == 'mmdet.CocoMetric' and tuple(evaluator.proposal_nums) == (100, 1, 10)
+    assert evaluator.type == 'CocoMetric' and tuple(evaluator.proposal_nums) == (100, 1, 10)
     masks = 'mask_channels' in config.model.bbox_head.head_module
     assert evaluator.metric == (['bbox', 'segm'] if masks else 'bbox')
     assert evaluator.ann_file == val.dataset.data_root + val.dataset.ann_file

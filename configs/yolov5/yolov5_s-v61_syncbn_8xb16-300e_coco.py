@@ -228,7 +228,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type='mmdet.CocoMetric',
+    type='CocoMetric',
     proposal_nums=(100, 1, 10),
     ann_file=data_root + val_ann_file,
     metric='bbox',

@@ -12,11 +12,15 @@ pycocotools takes them.
 """
 
 import copy
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mmyolo_lite.ops.run_lengths import decode_runs
+from mmyolo_lite.ops.run_lengths import checked_runs
+
+FARTHEST = 1e5
+"""No coordinate of a ring that is scored is farther from 0, in pixels; nor is an image wider."""
 
 
 def patch_mmdet() -> None:
@@ -53,10 +57,16 @@ def _with_all_masks(coco: Any) -> Any:
     """
     replaced = {}
     for key, one in coco.anns.items():
-        if not _is_usable(one.get('segmentation')):
-            x, y, width, height = one['bbox']
-            corners = [x, y, x + width, y, x + width, y + height, x, y + height]
-            replaced[key] = {**one, 'segmentation': [corners], 'iscrowd': 1}
+        image, given = coco.imgs.get(one['image_id']), one.get('segmentation')
+        if image is None:
+            continue  # not scored
+        size_hw = (int(image['height']), int(image['width']))
+        mask = usable_segmentation(given, size_hw)
+        if mask is None:
+            box = [corners_of_box(one['bbox'], size_hw)]
+            replaced[key] = {**one, 'segmentation': box, 'iscrowd': 1}
+        elif mask is not given:
+            replaced[key] = {**one, 'segmentation': mask}
     if not replaced:
         return coco
     changed = copy.copy(coco)
@@ -64,16 +74,44 @@ def _with_all_masks(coco: Any) -> Any:
     return changed
 
 
-def _is_usable(mask: Any) -> bool:
-    """Say whether pycocotools can score a ``segmentation``: polygons, or runs that fill it."""
-    if not isinstance(mask, dict):
-        return bool(mask)
+def usable_segmentation(mask: Any, size_hw: tuple[int, int]) -> Any:
+    """Return what pycocotools can score of a ``segmentation``: rings of three points and more, or
+    a run-length mask that fills its image of `size_hw` (height, width); None if nothing.
+    """
+    if isinstance(mask, dict):
+        return mask if _fills(mask, size_hw) else None
+    if not isinstance(mask, list):
+        return None
+    rings = [ring for ring in mask if len(ring) >= 6 and _can_be_drawn(ring)]
+    return (mask if len(rings) == len(mask) else rings) or None
+
+
+def _fills(mask: dict, size_hw: tuple[int, int]) -> bool:
+    """Say whether the runs of a mask fill an image; pycocotools compares others for ever."""
+    if mask.get('size') not in (list(size_hw), size_hw):
+        return False
     try:
-        height, width = mask['size']
-        decode_runs(mask['counts'], height, width)
-    except (KeyError, TypeError, ValueError):
+        checked_runs(mask.get('counts'), *size_hw)
+    except ValueError:
         return False
     return True
+
+
+def _can_be_drawn(ring: list) -> bool:
+    """Say whether all coordinates are numbers of a size that pycocotools, which walks along the
+    ring in fifths of a pixel, comes to the end of.
+    """
+    low, high = min(ring), max(ring)
+    # comparisons are False for nan, which `min` and `max` may pass over
+    return low >= -FARTHEST and high <= FARTHEST and not math.isnan(sum(ring))
+
+
+def corners_of_box(box: Sequence[float], size_hw: tuple[int, int]) -> list[float]:
+    """Return the ring around the part of a box (x, y, width, height) inside its image."""
+    height, width = size_hw
+    left, right = (min(max(x, 0), width) for x in (box[0], box[0] + box[2]))
+    top, bottom = (min(max(y, 0), height) for y in (box[1], box[1] + box[3]))
+    return [left, top, right, top, right, bottom, left, bottom]
 
 
 def _order_categories() -> None:

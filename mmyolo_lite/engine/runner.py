@@ -15,7 +15,9 @@ from mmyolo_lite.engine.build_errors import config_errors
 from mmyolo_lite.engine.checks import LOADERS, check_config
 from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
 from mmyolo_lite.engine.hooks.sync_buffers import SyncModelBuffersHook
+from mmyolo_lite.engine.hooks.validation_time import register_validation_time
 from mmyolo_lite.errors import ConfigError
+from mmyolo_lite.startup import settle
 
 
 def build_runner(config: Config) -> Runner:
@@ -30,9 +32,11 @@ def build_runner(config: Config) -> Runner:
             loader.pop('pin_memory', None)  # PyTorch warns of it at every epoch
     _join_processes(config.get('launcher', 'none'))
     with config_errors(config):
-        if 'runner_type' in config:
-            return RUNNERS.build(config)
-        return Runner.from_cfg(config)
+        build = RUNNERS.build if 'runner_type' in config else Runner.from_cfg
+        runner = build(config)
+    register_validation_time(runner)
+    settle()
+    return runner
 
 
 def _join_processes(launcher: str) -> None:

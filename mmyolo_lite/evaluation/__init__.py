@@ -1,5 +1,6 @@
-"""Metrics of this project; COCO scores come from mmdet."""
+"""Metrics of this project."""
 
+from mmyolo_lite.evaluation.coco_metric import CocoMetric
 from mmyolo_lite.evaluation.dump import DumpDetResults
 
-__all__ = ['DumpDetResults']
+__all__ = ['CocoMetric', 'DumpDetResults']

@@ -136,7 +136,8 @@ def test_nothing_left_after_filtering(tools, data, tmp_path):
             'val_dataloader.dataset.pipeline.4.type=mmdet.PackDetInput',
             ("Did you mean 'mmdet.PackDetInputs'",),
         ),
-        ('val_evaluator.type=CocoMetric', ("Did you mean 'mmdet.CocoMetric'?",)),
+        ('val_evaluator.type=CocoMetrics', ("Did you mean 'CocoMetric'",)),
+        ('val_evaluator.type=mmdet.CocoMetrics', ("Did you mean 'mmdet.CocoMetric'",)),
         (
             'default_hooks.param_scheduler.type=YOLOParamSchedulerHook',
             ("Did you mean 'YOLOv5ParamSchedulerHook'",),

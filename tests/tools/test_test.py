@@ -51,6 +51,7 @@ def test_tables_of_boxes_and_masks(tested):
     _, done, _ = tested
     assert done.out.count(' Average Precision ') == 2 * 6
     assert 'coco/bbox_mAP: ' in done.out and 'coco/segm_mAP: ' in done.out
+    assert f'test of {journey.NUM_VAL} images in ' in done.out
     assert done.err == ''
 
 

@@ -46,6 +46,7 @@ def test_the_log_has_the_tables_of_boxes_and_masks(segmenter):
     for kind in ('bbox', 'segm'):
         assert log.count(f'Evaluating {kind}...') == 3
         assert log.count(f'coco/{kind}_mAP: ') == 3
+    assert log.count(f'validation of {journey.NUM_VAL} images in ') == 3
     # COCO prints its tables, and the log holds their sum
     assert segmenter.done.out.count(' Average Precision ') + segmenter.done.out.count(
         ' Average Recall '
