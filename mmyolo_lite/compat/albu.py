@@ -9,8 +9,11 @@ import, and is switched off. Can go when albumentations follows the worker's see
 
 import functools
 import os
+import random
 import warnings
 from typing import Any
+
+import numpy as np
 
 PIP_LINE = "pip install 'albumentations>=2.0,<3'"
 
@@ -32,9 +35,33 @@ def seed_once_per_process(albu: Any) -> None:
     if getattr(albu, '_seeded_in', None) == pid:
         return
     albu._seeded_in = pid
-    # Older albumentations draw from the global state, and have no such method.
-    if hasattr(albu.aug, 'set_random_seed'):
-        albu.aug.set_random_seed(torch.initial_seed() % 2**32)
+    # Older albumentations draw from the global state, and have no such method. `set_random_seed`
+    # would give the same seed to each member, so that they would all fire on the same images.
+    if hasattr(albu.aug, 'set_random_state'):
+        seed = torch.initial_seed() % 2**32
+        albu.aug.set_random_state(np.random.default_rng(seed), random.Random(seed))
+
+
+def is_idle(aug: Any) -> bool:
+    """Draw whether a composition of albumentations does anything this time.
+
+    Args:
+        aug: the composition. Its random state goes on as if it had run when the answer is True,
+            and is as before when it is False: then it must be called.
+    """
+    draw = getattr(aug, 'py_random', None)
+    members = getattr(aug, 'transforms', ())
+    if draw is None or not all(
+        # a composition among the members, or one that draws by itself, is not to be foreseen
+        0 < member.p < 1 and hasattr(member, 'should_apply') and member.py_random is draw
+        for member in members
+    ):
+        return False
+    state = draw.getstate()
+    if draw.random() < aug.p and any(draw.random() < member.p for member in members):
+        draw.setstate(state)
+        return False
+    return True
 
 
 def patch_mmdet() -> None:
@@ -71,6 +98,9 @@ def patch_mmdet() -> None:
     @functools.wraps(transform)
     def seeded_transform(self: Any, results: dict) -> dict | None:
         seed_once_per_process(self)
+        if getattr(self, 'skips_idle', False) and is_idle(self.aug):
+            results['img_shape'] = results['img'].shape[:2]
+            return results
         return transform(self, results)
 
     albu.__init__, albu.transform = checked_init, seeded_transform

@@ -3,15 +3,19 @@
 import logging
 import os
 import os.path as osp
-from collections import defaultdict
+import pickle
 from collections.abc import Iterable
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmdet.visualization import get_palette
 from mmengine.logging import print_log
+from numpy.typing import NDArray
 
+from mmyolo_lite.datasets import coco_truth
 from mmyolo_lite.datasets.coco_checks import (
     check_classes,
     check_classes_exist,
@@ -21,6 +25,9 @@ from mmyolo_lite.datasets.coco_checks import (
 )
 from mmyolo_lite.datasets.doctor.annotations import quick_check
 from mmyolo_lite.datasets.doctor.kinds import Severity
+from mmyolo_lite.datasets.fast_pipeline import speed_up, tile_sources
+from mmyolo_lite.datasets.image_cache import CacheSettings
+from mmyolo_lite.datasets.image_cache import set_up as set_up_cache
 from mmyolo_lite.datasets.transforms.loading import (
     LoadAnnotations,
     UnreadableImageError,
@@ -49,17 +56,35 @@ class BatchShapePolicyDataset(BaseDetDataset):
         args: as in mmdet.
         batch_shapes_cfg: config of a batch-shape policy (TASK_UTILS), which orders the images and
             writes ``batch_shape``; None for one shape.
+        cache: ``ram`` or ``disk`` keeps the images of a training set at the size of mosaic tiles,
+            so that each is decoded once; None decodes them each time. See
+            :class:`mmyolo_lite.datasets.image_cache.CacheSettings`, for what follows too.
+        cache_limit_gb: most gigabytes of it; None for half of what is free.
+        cache_dir: folder of the file of ``disk``; None for ``.image_cache`` in the data root.
+        reduced_decode: read large JPEG files at a fraction of their size.
+        fast_pipeline: replace parts of a training pipeline by faster ones that do the same, see
+            :func:`mmyolo_lite.datasets.fast_pipeline.speed_up`.
         kwargs: as in mmdet. With ``lazy_init=True`` the image files are not looked for.
+
+    Raises:
+        ConfigError: `cache` or its limit is wrong, or the pipeline has no place for a cache.
     """
 
     def __init__(
         self,
         *args: Any,
         batch_shapes_cfg: dict | None = None,
+        cache: str | None = None,
+        cache_limit_gb: float | None = None,
+        cache_dir: str | None = None,
+        reduced_decode: bool = False,
+        fast_pipeline: bool = True,
         lazy_init: bool = False,
         **kwargs: Any,
     ) -> None:
         self.batch_shapes_cfg = batch_shapes_cfg
+        self.cache_settings = CacheSettings(cache, cache_limit_gb, cache_dir, reduced_decode)
+        self.fast_pipeline = fast_pipeline
         self._fully_initialized: bool = False
         self._unreadable: set[str] = set()
         self._check_image_files = not lazy_init
@@ -75,7 +100,8 @@ class BatchShapePolicyDataset(BaseDetDataset):
         """
         if self._fully_initialized:
             return
-        self.data_list = self.load_data_list()
+        with coco_truth.no_garbage_collection():
+            self.data_list = self.load_data_list()
         if self.batch_shapes_cfg:
             self.data_list = TASK_UTILS.build(self.batch_shapes_cfg)(self.data_list)
         loaded = len(self.data_list)
@@ -86,9 +112,38 @@ class BatchShapePolicyDataset(BaseDetDataset):
             self.data_list = self._get_unserialized_subset(self._indices)
         if self._check_image_files:
             self.check_images()
+        self._prepare_pipeline()
         if self.serialize_data:
             self.data_bytes, self.data_address = self._serialize_data()
         self._fully_initialized = True
+
+    def _prepare_pipeline(self) -> None:
+        """Make the pipeline fast, and fill the image cache, if there is to be one."""
+        if self.fast_pipeline and not self.test_mode:
+            self.pipeline.transforms = speed_up(self.pipeline.transforms)
+        set_up_cache(
+            self.cache_settings,
+            list(tile_sources(self.pipeline.transforms)),
+            ((info['img_path'], info['width'], info['height']) for info in self.data_list),
+            (Path(self.data_root or osp.dirname(self.ann_file)), Path(self.ann_file).stem),
+        )
+
+    def _serialize_data(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Turn ``data_list`` into bytes and empty it, without a second copy of either.
+
+        Worker processes share the pages of two arrays; of small objects they would copy nearly
+        all, as looking at an object changes the count of its users.
+
+        Returns:
+            The pickled dicts, one after another, and where each ends.
+        """
+        packed, ends = bytearray(), np.empty(len(self.data_list), dtype=np.int64)
+        for index, info in enumerate(self.data_list):
+            packed += pickle.dumps(info, protocol=4)
+            ends[index] = len(packed)
+            self.data_list[index] = None
+        self.data_list.clear()
+        return np.frombuffer(packed, dtype=np.uint8), ends
 
     def _check_not_empty(self, loaded: int) -> None:
         """Refuse a training set that teaches nothing.
@@ -288,12 +343,15 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
         self.cat_ids = [category['id'] for category in chosen]
         self.cat2label = {category['id']: classes.index(category['name']) for category in chosen}
 
-        by_image: dict[Any, list[dict]] = defaultdict(list)
-        self.cat_img_map: dict[Any, list] = defaultdict(list)
+        by_image: dict[Any, list[dict]] = {image['id']: [] for image in content['images']}
+        # ids out of the annotations would keep the memory that lies around each of them
+        own_ids = {image_id: image_id for image_id in by_image}
+        self.cat_img_map: dict[Any, list] = {one['id']: [] for one in content['categories']}
         for annotation in content['annotations']:
             by_image[annotation['image_id']].append(annotation)
-            self.cat_img_map[annotation['category_id']].append(annotation['image_id'])
-        return [
+            found = self.cat_img_map.setdefault(annotation['category_id'], [])
+            found.append(own_ids[annotation['image_id']])
+        data_list = [
             self.parse_data_info(
                 {
                     'raw_img_info': {**image, 'img_id': image['id']},
@@ -302,6 +360,9 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
             )
             for image in content['images']
         ]
+        if self.test_mode:
+            coco_truth.hand_over(self.ann_file, content, self.backend_args)
+        return data_list
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         """Return what training needs of an image, as mmdet does, but for broken masks of crowds.

@@ -73,7 +73,7 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
     def _convert(self, inputs: Tensor) -> Tensor:
         """Swap channels and normalise a stacked batch."""
         if self._channel_conversion and inputs.shape[1] == 3:
-            inputs = inputs[:, [2, 1, 0]]
+            inputs = inputs.flip(1)
         if self._enable_normalize:
             inputs = (inputs.float() - self.mean) / self.std
         return inputs

@@ -1,11 +1,27 @@
-"""The random affine: its matrix, what it does to boxes, and which boxes survive it.
+"""The random affine: its matrix, what it does to images and boxes, and which boxes survive it.
 
 Legend: N boxes, xyxy in pixels.
 """
 
 import math
 
+import cv2
 import numpy as np
+
+
+def fit_inside(image_wh: tuple[int, int], fit_wh: tuple[int, int]) -> tuple[float, tuple[int, int]]:
+    """Scale a size to fit another, growing or shrinking, as tiles of a mosaic are.
+
+    Args:
+        image_wh: Width and height of the image.
+        fit_wh: Width and height it has to fit.
+
+    Returns:
+        The ratio, and the scaled width and height cut to whole pixels, at least one.
+    """
+    width, height = image_wh
+    ratio = min(fit_wh[1] / height, fit_wh[0] / width)
+    return ratio, (max(int(width * ratio), 1), max(int(height * ratio), 1))
 
 
 def affine_matrix(
@@ -43,6 +59,65 @@ def affine_matrix(
 
 def _matrix(first: list[float], second: list[float]) -> np.ndarray:
     return np.array([first, second, [0, 0, 1]], dtype=np.float32)
+
+
+def warp_image(
+    img: np.ndarray,
+    matrix: np.ndarray,
+    output_wh: tuple[int, int],
+    border_val: tuple[int, int, int] = (114, 114, 114),
+) -> np.ndarray:
+    """Warp an image bilinearly, with the very pixels of ``cv2.warpPerspective``.
+
+    Args:
+        img: (H, W, 3) uint8. With a fourth channel, whose values do not matter, it takes less than
+            half of the time: OpenCV 5 gathers four bytes at once (640 x 640: 0.8 ms, not 2.2).
+        matrix: (3, 3) affine matrix from input to output pixels, last row ``0, 0, 1``.
+        output_wh: Width and height of the output.
+        border_val: Colour of what lies outside the input.
+
+    Returns:
+        (height, width, 3) uint8, contiguous.
+    """
+    if img.ndim != 3 or img.shape[2] not in (3, 4) or img.dtype != np.uint8:
+        return cv2.warpPerspective(img, matrix, output_wh, borderValue=border_val)
+    if img.shape[2] == 3:
+        img = cv2.cvtColor(img, cv2.COLOR_BGR2BGRA)
+    warped = cv2.warpAffine(img, matrix[:2], output_wh, borderValue=(*border_val, 0))
+    return cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR)
+
+
+def seen_window(
+    matrix: np.ndarray, output_wh: tuple[int, int], input_wh: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Return the part of the input that a bilinear warp reads.
+
+    Args:
+        matrix: (3, 3) affine matrix from input to output pixels, invertible.
+        output_wh: Width and height of the output.
+        input_wh: Width and height of the input.
+
+    Returns:
+        ``x1, y1, x2, y2`` in whole input pixels, at least one pixel large and inside the input.
+    """
+    (a, b, shift_x), (c, d, shift_y) = matrix[:2].tolist()
+    scale = 1 / (a * d - b * c)
+    width, height = output_wh
+    corners = [
+        (x - shift_x, y - shift_y) for x, y in ((0, 0), (width, 0), (0, height), (width, height))
+    ]
+    back_x = [scale * (d * x - b * y) for x, y in corners]
+    back_y = [scale * (a * y - c * x) for x, y in corners]
+    # one pixel for the second tap, one for rounding
+    left, top = (
+        min(max(math.floor(min(back)) - 2, 0), limit - 1)
+        for back, limit in zip((back_x, back_y), input_wh, strict=True)
+    )
+    right, bottom = (
+        min(max(math.ceil(max(back)) + 3, first + 1), limit)
+        for back, first, limit in zip((back_x, back_y), (left, top), input_wh, strict=True)
+    )
+    return left, top, right, bottom
 
 
 def transform_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:

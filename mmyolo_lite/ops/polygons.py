@@ -1,4 +1,4 @@
-"""Polygons of objects: moving, resampling, bounding and rasterising their rings.
+"""Polygons of objects: moving, resampling and bounding their rings.
 
 Legend: N objects, R rings of all objects, P vertices of all rings, S samples a ring. ``Polygons``
 is what mmdet's ``PolygonMasks.masks`` holds: a list (objects) of lists (rings) of flat arrays
@@ -7,18 +7,14 @@ data.md section 0). No function changes its input: rings may be shared with a ca
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-import cv2
-import mmcv
 import numpy as np
 
 from mmyolo_lite.errors import DataError
 
 Polygons = list[list[np.ndarray]]
-
-# Ratios at which a bilinear resize reads only the centre of each cell, see `downsample`.
-_CENTRAL_RATIOS = (2, 4)
 
 
 class RingTable(NamedTuple):
@@ -102,6 +98,20 @@ def mirror(polygons: Polygons, width: int) -> Polygons:
     return scale_shift(polygons, (-1.0, 1.0), (float(width), 0.0))
 
 
+@lru_cache(maxsize=256)
+def _sampling_plan(length: int, num: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (num,) each: the vertices before and after each sample of a ring of `length` vertices,
+    and how far it lies between them. Kept, as rings share their lengths.
+    """
+    position = np.linspace(0.0, length, num)
+    index = position.astype(np.int64)
+    fraction = position - index
+    index[index == length] = 0  # only the last sample gets there: it closes the ring
+    following = index + 1
+    following[following == length] = 0
+    return index, following, fraction
+
+
 def resample(table: RingTable, num: int) -> np.ndarray:
     """Sample every ring at `num` places spread evenly over its vertex index.
 
@@ -116,19 +126,46 @@ def resample(table: RingTable, num: int) -> np.ndarray:
     Returns:
         (R, S, 2) float64.
     """
-    starts, lengths = table.starts[:-1, None], np.diff(table.starts)[:, None]
-    position = np.linspace(0.0, lengths[:, 0], num, axis=1)
-    index = position.astype(np.int64)
-    fraction = (position - index)[..., None]
-    index[index == lengths] = 0  # only the last sample gets there: it closes the ring
-    following = index + 1
-    following[following == lengths] = 0
-    begin = table.points.take(starts + index, axis=0)
-    end = table.points.take(starts + following, axis=0)
+    lengths = np.diff(table.starts).tolist()
+    if not lengths:
+        return np.zeros((0, num, 2))
+    plans = [_sampling_plan(length, num) for length in lengths]
+    first = np.repeat(table.starts[:-1], num)
+    index, following, fraction = (np.concatenate(parts) for parts in zip(*plans, strict=True))
+    begin = table.points.take(index + first, axis=0)
+    end = table.points.take(following + first, axis=0)
     end -= begin
-    end *= fraction
+    end *= fraction[:, None]
     end += begin
-    return end
+    return end.reshape(len(lengths), num, 2)
+
+
+def objects_in_sight(table: RingTable, size_wh: tuple[int, int]) -> np.ndarray:
+    """Say which objects have a ring whose hull meets the window ``[0, width] x [0, height]``; no
+    point of the others lies inside.
+
+    Returns:
+        (N,) bool.
+    """
+    visible = np.zeros(len(table.counts), dtype=bool)
+    if len(table.points):
+        firsts = table.starts[:-1]
+        low = np.minimum.reduceat(table.points, firsts, axis=0)
+        high = np.maximum.reduceat(table.points, firsts, axis=0)
+        meets = ((high >= 0) & (low <= np.asarray(size_wh))).all(axis=1)
+        visible[table.owners[meets]] = True
+    return visible
+
+
+def select_objects(table: RingTable, keep: np.ndarray) -> RingTable:
+    """Return the table of the objects that `keep` (N,) bool marks."""
+    if keep.all():
+        return table
+    ring_kept = keep[table.owners]
+    lengths = np.diff(table.starts)
+    starts = np.concatenate([[0], np.cumsum(lengths[ring_kept])])
+    counts = [count for count, kept in zip(table.counts, keep.tolist(), strict=True) if kept]
+    return RingTable(table.points[np.repeat(ring_kept, lengths)], starts, counts)
 
 
 def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -155,154 +192,19 @@ def visible_bounds(
     Returns:
         (N, 4) float32 xyxy boxes in pixels.
     """
-    x, y = xy = np.ascontiguousarray(np.moveaxis(samples, -1, 0))
-    inside = (x >= 0) & (x <= size_wh[0]) & (y >= 0) & (y <= size_wh[1])
-    inside &= (inside & (x != 0)).any(axis=1, keepdims=True)
+    xy = np.ascontiguousarray(np.moveaxis(samples, -1, 0))
+    ring_low, ring_high = xy.min(axis=2).T, xy.max(axis=2).T  # (R, 2)
+    # most rings lie inside with all of their samples
+    whole = ((ring_low >= 0) & (ring_high <= size_wh)).all(axis=1) & (ring_high[:, 0] > 0)
+    if not whole.all():
+        x, y = cut = xy[:, ~whole]
+        inside = (x >= 0) & (x <= size_wh[0]) & (y >= 0) & (y <= size_wh[1])
+        inside &= (inside & (x != 0)).any(axis=1, keepdims=True)
+        ring_low[~whole] = np.where(inside, cut, np.inf).min(axis=2).T
+        ring_high[~whole] = np.where(inside, cut, -np.inf).max(axis=2).T
     low = np.full((num_objects, 2), np.inf)
     high = np.full((num_objects, 2), -np.inf)
-    np.minimum.at(low, owners, np.where(inside, xy, np.inf).min(axis=2).T)
-    np.maximum.at(high, owners, np.where(inside, xy, -np.inf).max(axis=2).T)
+    np.minimum.at(low, owners, ring_low)
+    np.maximum.at(high, owners, ring_high)
     bounds = np.concatenate([low, high], axis=1)
     return np.where(np.isfinite(bounds), bounds, 0).astype(np.float32)
-
-
-def _to_pixels(rings: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Truncate the vertices of flat rings toward zero, (n, 2) int32 each; drop empty and non-finite
-    rings.
-    """
-    return [
-        np.asarray(ring).reshape(-1, 2).astype(np.int32)
-        for ring in rings
-        if len(ring) and np.isfinite(ring).all()
-    ]
-
-
-def rasterize(rings: Sequence[np.ndarray], size_hw: tuple[int, int]) -> np.ndarray:
-    """Fill the union of an object's rings, contours included.
-
-    Args:
-        rings: Flat rings ``x1,y1,...`` in pixels. Vertices are truncated to integers and may lie
-            outside.
-        size_hw: Height and width of the mask.
-
-    Returns:
-        (H, W) uint8 of 0 and 1.
-    """
-    mask = np.zeros(size_hw, dtype=np.uint8)
-    for vertices in _to_pixels(
-        rings
-    ):  # one by one: fillPoly on several rings would cut their overlap out
-        cv2.fillPoly(mask, [vertices], 1)
-    return mask
-
-
-def downsample(mask: np.ndarray, ratio: int) -> np.ndarray:
-    """Shrink a 0/1 mask (H, W) to (H // ratio, W // ratio) as a bilinear resize does.
-
-    For ratio 2 and 4 on divisible sizes a bilinear resize averages the four central pixels of each
-    cell and rounds a half up, so a pixel is set if two of the four are; taken by slices here. Other
-    cases are resized (spec: data.md 6.5).
-    """
-    height, width = mask.shape
-    if ratio == 1:
-        return mask
-    if min(height, width) < ratio:
-        return np.zeros((height // ratio, width // ratio), dtype=np.uint8)
-    if ratio not in _CENTRAL_RATIOS or height % ratio or width % ratio:
-        return mmcv.imresize(mask, (width // ratio, height // ratio))
-    low, high = ratio // 2 - 1, ratio // 2
-    upper, lower = mask[low::ratio], mask[high::ratio]
-    votes = (
-        upper[:, low::ratio] + upper[:, high::ratio] + lower[:, low::ratio] + lower[:, high::ratio]
-    )
-    return (votes >= 2).view(np.uint8)
-
-
-def rasterize_region(
-    rings: Sequence[np.ndarray], size_hw: tuple[int, int], ratio: int = 1
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """Rasterise and downsample an object inside its own box only.
-
-    Pasting the result at its place into zeros of shape (H // ratio, W // ratio) gives exactly
-    ``downsample(rasterize(rings, size_hw), ratio)``, at the cost of the object's box instead of the
-    image.
-
-    Returns:
-        The mask (h, w) uint8 of the region, possibly empty, and the region's (top, left) corner in
-        the downsampled image.
-    """
-    height, width = size_hw
-    if ratio != 1 and (ratio not in _CENTRAL_RATIOS or height % ratio or width % ratio):
-        return downsample(rasterize(rings, size_hw), ratio), (0, 0)
-    pixels = _to_pixels(rings)
-    if not pixels:
-        return np.zeros((0, 0), dtype=np.uint8), (0, 0)
-    left, top = (
-        max(int(min(ring[:, axis].min() for ring in pixels)), 0) // ratio * ratio for axis in (0, 1)
-    )
-    right, bottom = (
-        min((int(max(ring[:, axis].max() for ring in pixels)) // ratio + 1) * ratio, limit)
-        for axis, limit in ((0, width), (1, height))
-    )
-    region = np.zeros((max(bottom - top, 0), max(right - left, 0)), dtype=np.uint8)
-    if region.size:
-        for vertices in pixels:
-            cv2.fillPoly(region, [vertices], 1, offset=(-left, -top))
-    return downsample(region, ratio), (top // ratio, left // ratio)
-
-
-def _window(canvas: np.ndarray, region: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
-    """Return the view of `canvas` (H, W) that `region` (h, w) covers when its top left lies at
-    `corner`.
-    """
-    return canvas[corner[0] : corner[0] + region.shape[0], corner[1] : corner[1] + region.shape[1]]
-
-
-def stack_masks(polygons: Polygons, size_hw: tuple[int, int], ratio: int = 1) -> np.ndarray:
-    """Rasterise every object into its own mask. Returns (N, H // ratio, W // ratio) uint8 of 0 and
-    1.
-    """
-    masks = np.zeros((len(polygons), size_hw[0] // ratio, size_hw[1] // ratio), dtype=np.uint8)
-    for mask, rings in zip(masks, polygons, strict=True):
-        region, corner = rasterize_region(rings, size_hw, ratio)
-        _window(mask, region, corner)[...] = region
-    return masks
-
-
-def paint_order(areas: np.ndarray) -> np.ndarray:
-    """Order objects for painting: zero areas first, then from large to small; ties keep their
-    order.
-
-    Zero areas lead because ids must match MMYOLO's, which negates unsigned areas (spec: data.md
-    6.5).
-
-    Args:
-        areas: (N,) pixel counts.
-
-    Returns:
-        (N,) int64 indices.
-    """
-    areas = np.asarray(areas, dtype=np.int64)
-    return np.argsort(np.where(areas == 0, np.iinfo(np.int64).min, -areas), kind='stable')
-
-
-def overlap_map(
-    polygons: Polygons, size_hw: tuple[int, int], ratio: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """Paint all objects into one id map, small ones over large ones.
-
-    Returns:
-        The map (H // ratio, W // ratio), uint8 for up to 255 objects and int32 above: 0 is
-        background, ``k + 1`` the k-th object of the order; and the order (N,) int64, indices into
-        `polygons`.
-    """
-    regions = [rasterize_region(rings, size_hw, ratio) for rings in polygons]
-    order = paint_order(
-        np.array([np.count_nonzero(region) for region, _ in regions], dtype=np.int64)
-    )
-    dtype = np.uint8 if len(polygons) <= np.iinfo(np.uint8).max else np.int32
-    ids = np.zeros((size_hw[0] // ratio, size_hw[1] // ratio), dtype=dtype)
-    for rank, index in enumerate(order.tolist()):
-        region, corner = regions[index]
-        np.putmask(_window(ids, region, corner), region, rank + 1)
-    return ids, order

@@ -8,6 +8,7 @@ from mmyolo_lite.datasets.transforms.formatting import PackDetInputs, RemoveData
 from mmyolo_lite.datasets.transforms.loading import LoadAnnotations, LoadImageFromFile
 from mmyolo_lite.datasets.transforms.mixup import YOLOv5MixUp
 from mmyolo_lite.datasets.transforms.mosaic import Mosaic
+from mmyolo_lite.datasets.transforms.mosaic_affine import MosaicAffine
 from mmyolo_lite.datasets.transforms.polygon2mask import Polygon2Mask
 from mmyolo_lite.datasets.transforms.resize import LetterResize, YOLOv5KeepRatioResize
 
@@ -17,6 +18,7 @@ __all__ = [
     'LoadAnnotations',
     'LoadImageFromFile',
     'Mosaic',
+    'MosaicAffine',
     'PackDetInputs',
     'Polygon2Mask',
     'RemoveDataElement',

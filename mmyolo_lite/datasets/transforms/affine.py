@@ -1,6 +1,5 @@
 """Random rotation, zoom, shear and shift of the image, its boxes and its polygons."""
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import autocast_box_type
@@ -9,7 +8,7 @@ from mmdet.structures.mask import PolygonMasks
 from mmyolo_lite.datasets.transforms.mix import box_array, select, set_image, to_boxes
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.ops import polygons as poly
-from mmyolo_lite.ops.affine import affine_matrix, keep_boxes, transform_boxes
+from mmyolo_lite.ops.affine import affine_matrix, keep_boxes, transform_boxes, warp_image
 from mmyolo_lite.registry import TRANSFORMS
 
 # Boxes that come from polygons stay this far inside the far border, as MMYOLO's do.
@@ -95,30 +94,63 @@ class YOLOv5RandomAffine(BaseTransform):
         """Warp the image and its annotations."""
         img = results['img']
         input_wh = (img.shape[1], img.shape[0])
-        output_wh = tuple(
-            size + 2 * border for size, border in zip(input_wh, self.border, strict=True)
-        )
-        if min(output_wh) <= 0:
-            raise ConfigError(
-                f'YOLOv5RandomAffine: border {self.border} leaves {output_wh} of an image of '
-                f'size {input_wh} (width, height): a negative border needs the larger canvas '
-                'of a Mosaic'
-            )
-        matrix, zoom = self._draw_matrix(input_wh, output_wh)
-        set_image(results, cv2.warpPerspective(img, matrix, output_wh, borderValue=self.border_val))
-        if 'gt_bboxes' not in results:
-            return results
-        boxes = box_array(results)
-        if len(boxes) == 0:
-            if 'gt_masks' in results:
-                results['gt_masks'] = PolygonMasks([], output_wh[1], output_wh[0])
-        elif 'gt_masks' in results:
-            self._warp_polygons(results, boxes, matrix, zoom, output_wh)
-        else:
-            self._warp_boxes(results, boxes, matrix, zoom, output_wh)
+        output_wh = self.output_wh(input_wh)
+        matrix, zoom = self.draw_matrix(input_wh, output_wh)
+        set_image(results, warp_image(img, matrix, output_wh, self.border_val))
+        if 'gt_bboxes' in results:
+            table = poly.pack(results['gt_masks'].masks) if 'gt_masks' in results else None
+            self.move_objects(results, box_array(results), table, (matrix, zoom), output_wh)
         return results
 
-    def _draw_matrix(
+    def output_wh(self, input_wh: tuple[int, int]) -> tuple[int, int]:
+        """Return width and height of what becomes of an image.
+
+        Raises:
+            ConfigError: If `border` leaves nothing of it.
+        """
+        width, height = (
+            size + 2 * border for size, border in zip(input_wh, self.border, strict=True)
+        )
+        if min(width, height) <= 0:
+            raise ConfigError(
+                f'YOLOv5RandomAffine: border {self.border} leaves {(width, height)} of an image '
+                f'of size {input_wh} (width, height): a negative border needs the larger canvas '
+                'of a Mosaic'
+            )
+        return width, height
+
+    def move_objects(
+        self,
+        results: dict,
+        boxes: np.ndarray,
+        table: poly.RingTable | None,
+        warp: tuple[np.ndarray, float],
+        output_wh: tuple[int, int],
+    ) -> None:
+        """Store the moved objects and drop those of which too little is left.
+
+        Args:
+            results: With the labels of N objects.
+            boxes: (N, 4) float32 xyxy, input pixels.
+            table: Their rings, input pixels, or None without masks.
+            warp: Matrix (3, 3) from input to output pixels, and the zoom in it.
+            output_wh: Width and height of the output.
+        """
+        matrix, zoom = warp
+        objects: poly.Polygons = []
+        if len(boxes) and table is not None:
+            boxes, keep, objects = self._warp_rings(table, boxes, matrix, zoom, output_wh)
+        elif len(boxes):
+            boxes, keep = self._warp_boxes(boxes, matrix, zoom, output_wh)
+        else:
+            keep = np.zeros(0, dtype=bool)
+        results['gt_bboxes'] = to_boxes(boxes)
+        results.pop('gt_masks', None)
+        select(results, keep)
+        if table is not None:
+            results['gt_masks'] = PolygonMasks(objects, output_wh[1], output_wh[0])
+
+    def draw_matrix(
         self, input_wh: tuple[int, int], output_wh: tuple[int, int]
     ) -> tuple[np.ndarray, float]:
         """Draw the matrix (3, 3) and the zoom in it."""
@@ -145,44 +177,53 @@ class YOLOv5RandomAffine(BaseTransform):
         )
 
     def _warp_boxes(
-        self,
-        results: dict,
-        boxes: np.ndarray,
-        matrix: np.ndarray,
-        zoom: float,
-        output_wh: tuple[int, int],
-    ) -> None:
-        """Move boxes by their corners; clip first, then filter."""
+        self, boxes: np.ndarray, matrix: np.ndarray, zoom: float, output_wh: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Move boxes by their corners; clip first, then filter. Returns what is kept, and which."""
         moved = transform_boxes(boxes, matrix)
         if self.bbox_clip_border:
             moved = np.clip(moved, 0, np.array(output_wh * 2, dtype=np.float32))
         keep = self._keep(boxes, moved, zoom)
-        results['gt_bboxes'] = to_boxes(moved[keep])
-        select(results, keep)
+        return moved[keep], keep
 
-    def _warp_polygons(
+    def _warp_rings(
         self,
-        results: dict,
+        table: poly.RingTable,
         boxes: np.ndarray,
         matrix: np.ndarray,
         zoom: float,
         output_wh: tuple[int, int],
-    ) -> None:
-        """Move resampled polygons and bound what is visible of them; filter first, then clip."""
-        table = poly.pack(results['gt_masks'].masks)
-        owners = table.owners
-        samples = poly.transform(poly.resample(table, self.resample_num), matrix)
-        moved = poly.visible_bounds(samples, owners, len(boxes), output_wh)
+    ) -> tuple[np.ndarray, np.ndarray, poly.Polygons]:
+        """Move rings, resample those in sight, and drop objects of which too little is left.
+
+        Moving the vertices and then sampling between them gives the samples moved, at a small part
+        of the work, as the transform is affine.
+
+        Args:
+            table: The rings of N objects, input pixels.
+            boxes: (N, 4) float32 xyxy of the input, to compare with.
+            matrix: (3, 3) from input to output pixels.
+            zoom: The zoom in it.
+            output_wh: Width and height of the output.
+
+        Returns:
+            The boxes (M, 4) float32 xyxy of what is kept, which objects those are, (N,) bool, and
+            their polygons, all in output pixels.
+        """
+        table = table._replace(points=poly.transform(table.points, matrix))
+        in_sight = poly.objects_in_sight(table, output_wh)
+        visible = poly.select_objects(table, in_sight)
+        samples = poly.resample(visible, self.resample_num)
+        moved = np.zeros((len(boxes), 4), dtype=np.float32)
+        owners = visible.owners
+        moved[in_sight] = poly.visible_bounds(samples, owners, len(visible.counts), output_wh)
         keep = self._keep(boxes, moved, zoom)
-        moved, samples = moved[keep], samples[keep[owners]]
+        kept_in_sight = keep[in_sight]
+        moved, samples = moved[keep], samples[kept_in_sight[owners]]
         if self.bbox_clip_border:
             moved = np.clip(
                 moved, 0, np.array(output_wh * 2, dtype=np.float32) - np.float32(_BORDER_MARGIN)
             )
             samples = poly.clamp(samples, output_wh)
-        counts = [count for count, kept in zip(table.counts, keep, strict=True) if kept]
-        objects = poly.group(list(samples.reshape(-1, 2 * self.resample_num)), counts)
-        results['gt_bboxes'] = to_boxes(moved)
-        del results['gt_masks']
-        select(results, keep)
-        results['gt_masks'] = PolygonMasks(objects, output_wh[1], output_wh[0])
+        counts = [n for n, kept in zip(visible.counts, kept_in_sight, strict=True) if kept]
+        return moved, keep, poly.group(list(samples.reshape(-1, 2 * self.resample_num)), counts)

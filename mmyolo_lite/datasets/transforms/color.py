@@ -22,12 +22,11 @@ def scale_hsv(img: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """
     levels = np.arange(256, dtype=np.float64)
     tables = (levels * gains[0] % _HUES, *(np.clip(levels * gain, 0, 255) for gain in gains[1:]))
-    channels = cv2.split(cv2.cvtColor(img, cv2.COLOR_BGR2HSV))
-    scaled = [
-        cv2.LUT(channel, table.astype(np.uint8))
-        for channel, table in zip(channels, tables, strict=True)
-    ]
-    return cv2.cvtColor(cv2.merge(scaled), cv2.COLOR_HSV2BGR)
+    hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV)
+    channels = cv2.split(hsv)
+    for channel, table in zip(channels, tables, strict=True):
+        cv2.LUT(channel, table.astype(np.uint8), dst=channel)
+    return cv2.cvtColor(cv2.merge(channels, dst=hsv), cv2.COLOR_HSV2BGR)
 
 
 @TRANSFORMS.register_module()

@@ -9,6 +9,7 @@ from mmdet.structures.mask import PolygonMasks
 from mmyolo_lite.datasets.transforms.mix import box_array, to_boxes
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.ops import polygons as poly
+from mmyolo_lite.ops.rasterize import rasterize_regions
 from mmyolo_lite.registry import TRANSFORMS
 
 
@@ -82,8 +83,7 @@ def _paste_mirrored(img: np.ndarray, objects: poly.Polygons) -> np.ndarray:
     """Return a copy of the image (H, W, C) with the mirrored pixels of `objects` pasted in."""
     height, width = img.shape[:2]
     result = img.copy()
-    for rings in objects:
-        region, (top, left) = poly.rasterize_region(rings, (height, width))
+    for region, (top, left) in rasterize_regions(objects, (height, width)):
         if region.size == 0:
             continue
         bottom, right = top + region.shape[0], left + region.shape[1]

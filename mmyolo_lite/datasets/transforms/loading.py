@@ -6,18 +6,30 @@ from collections.abc import Sequence
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import LoadImageFromFile as _MMCVLoadImageFromFile
 from mmdet.datasets.transforms import LoadAnnotations as _MMDetLoadAnnotations
 from mmdet.structures.bbox import get_box_type
 from mmdet.structures.mask import PolygonMasks
+from mmengine import fileio
 
 from mmyolo_lite.datasets.coco_checks import LARGEST_NUMBER
+from mmyolo_lite.datasets.image_store import ImageStore
+from mmyolo_lite.datasets.transforms.memory import Memory
 from mmyolo_lite.errors import DataError
+from mmyolo_lite.ops.affine import fit_inside
 from mmyolo_lite.ops.ring_join import join_rings
 from mmyolo_lite.ops.run_lengths import decode_runs
 from mmyolo_lite.registry import TRANSFORMS
+
+_REDUCED = {
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_JPEG = ('.jpg', '.jpeg', '.jpe', '.jfif')
 
 
 class UnreadableImageError(DataError):
@@ -33,7 +45,19 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
     Sets ``img`` (H, W, 3) uint8 BGR, EXIF orientation applied, and ``img_shape``, ``ori_shape`` as
     ``(height, width)``. Arguments as in mmcv: ``to_float32``, ``color_type``, ``imdecode_backend``,
     ``ignore_empty``, ``backend_args``.
+
+    Directly before a mosaic, a dataset may set `fit_to`: then ``img`` is a tile for it, smaller or
+    larger than ``ori_shape``, in whose pixels the annotations are, and ``img_is_tile`` says so.
     """
+
+    fit_to: tuple[int, int] | None = None
+    """Width and height that the mosaic scales each image to fit. Scaling them one by one, at once,
+    saves the memory of the large ones, which takes longer to provide than to fill."""
+    tiles: ImageStore | None = None
+    """Tiles that need not be made."""
+    reduced_decode: bool = False
+    """Decode JPEG files at 1/2, 1/4 or 1/8 of their size as long as the image stays at least as
+    large as its tile (spec: data.md 9.3, idea 10)."""
 
     def transform(self, results: dict) -> dict | None:
         """Load ``results['img_path']``.
@@ -46,6 +70,9 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
                 8-bit channels (the former not with ``ignore_empty=True``).
             DataError: the decoded size is not the ``height`` and ``width`` of the annotation file.
         """
+        return self._load(results) if self.fit_to is None else self._load_tile(results, self.fit_to)
+
+    def _load(self, results: dict) -> dict | None:
         path = results['img_path']
         try:
             if osp.exists(path) and not osp.isfile(path):  # a pipe would be waited for
@@ -65,6 +92,41 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
             _check_channels(image, path, self.to_float32)
         _check_size(image.shape[:2], results)
         return loaded
+
+    def _load_tile(self, results: dict, fit_to: tuple[int, int]) -> dict | None:
+        path, size_wh = results['img_path'], (results['width'], results['height'])
+        tile_wh = fit_inside(size_wh, fit_to)[1]
+        tile = self.tiles.get(path) if self.tiles is not None else None
+        if tile is None:
+            if self.reduced_decode:
+                tile = self._decode_reduced(path, size_wh, tile_wh)
+            if tile is None:
+                if self._load(results) is None:
+                    return None
+                tile = results['img']
+            if tile.shape[1::-1] != tile_wh:
+                tile = mmcv.imresize(tile, tile_wh)
+        results['img'], results['img_is_tile'] = tile, True
+        results['img_shape'], results['ori_shape'] = tuple(tile.shape[:2]), size_wh[::-1]
+        return results
+
+    def _decode_reduced(
+        self, path: str, size_wh: tuple[int, int], least_wh: tuple[int, int]
+    ) -> np.ndarray | None:
+        """Decode at the smallest size that is at least `least_wh`; None if the file is no image of
+        `size_wh`, or that small already.
+        """
+        fits = [
+            factor
+            for factor in _REDUCED
+            if all(size // factor >= least for size, least in zip(size_wh, least_wh, strict=True))
+        ]
+        if not fits or not path.lower().endswith(_JPEG) or not osp.isfile(path):
+            return None
+        data = np.frombuffer(fileio.get(path, backend_args=self.backend_args), np.uint8)
+        img = cv2.imdecode(data, _REDUCED[max(fits)]) if data.size else None
+        expected = tuple(-(-size // max(fits)) for size in size_wh[::-1])
+        return img if img is not None and img.shape[:2] == expected else None
 
 
 def _unreadable(path: str, reason: str) -> UnreadableImageError:
@@ -210,6 +272,10 @@ class LoadAnnotations(_MMDetLoadAnnotations):
         AssertionError: `poly2mask` is True, or `mask2bbox` without `with_mask`.
     """
 
+    remembers: bool = False
+    """Parse the annotations of an image once, and hand the same objects out again; only for steps
+    after it that change no array in place, such as mosaics."""
+
     def __init__(
         self,
         mask2bbox: bool = False,
@@ -224,6 +290,7 @@ class LoadAnnotations(_MMDetLoadAnnotations):
         )
         self.mask2bbox = mask2bbox
         self.merge_polygons = merge_polygons
+        self._parsed = Memory()
 
     def transform(self, results: dict) -> dict:
         """Read ``results['instances']`` and, with masks, ``results['ori_shape']``, (height, width).
@@ -231,6 +298,17 @@ class LoadAnnotations(_MMDetLoadAnnotations):
         Raises:
             DataError: a run-length mask cannot be decoded.
         """
+        if not self.remembers:
+            return self._parse(results)
+        image = results['img_id']
+        if image not in self._parsed:
+            before = set(results)
+            parsed = self._parse(results)
+            self._parsed[image] = {key: parsed[key] for key in parsed if key not in before}
+        results.update(self._parsed[image])
+        return results
+
+    def _parse(self, results: dict) -> dict:
         instances = [
             instance for instance in results.get('instances', ()) if instance['ignore_flag'] == 0
         ]

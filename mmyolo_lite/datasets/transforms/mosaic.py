@@ -17,18 +17,10 @@ from mmyolo_lite.datasets.transforms.mix import (
 )
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.ops import polygons as poly
+from mmyolo_lite.ops.affine import fit_inside
 from mmyolo_lite.registry import TRANSFORMS
 
 Window = tuple[int, int, int, int]
-
-
-class Tile(NamedTuple):
-    """The annotations of one image of the mosaic, in canvas pixels."""
-
-    boxes: np.ndarray
-    """(N, 4) float32 xyxy."""
-    polygons: poly.Polygons | None
-    """N objects, or None without masks."""
 
 
 def tile_windows(
@@ -59,6 +51,34 @@ def tile_windows(
         (paste[0][0], paste[1][0], paste[0][1], paste[1][1]),
         (crop[0][0], crop[1][0], crop[0][1], crop[1][1]),
     )
+
+
+class Placement(NamedTuple):
+    """How an image becomes a tile of the canvas."""
+
+    ratio: float
+    """Zoom that fits the image into `img_scale`; boxes follow it."""
+    scale_xy: tuple[float, float]
+    """Size of the tile, in whole pixels, over that of the image; polygons follow it."""
+    tile_wh: tuple[int, int]
+    """Width and height of the tile, pixels."""
+    paste: Window
+    """What it covers of the canvas."""
+    crop: Window
+    """Which part of the tile that is."""
+
+    @property
+    def shift_xy(self) -> tuple[int, int]:
+        """Where the tile's corner lies on the canvas, possibly outside."""
+        return self.paste[0] - self.crop[0], self.paste[1] - self.crop[1]
+
+
+def as_tile(img: np.ndarray, placement: Placement) -> np.ndarray:
+    """Resize an image to the size of its tile, if it has another."""
+    height, width = img.shape[:2]
+    if (width, height) == placement.tile_wh:
+        return img
+    return mmcv.imresize(img, placement.tile_wh)
 
 
 @TRANSFORMS.register_module()
@@ -124,40 +144,29 @@ class Mosaic(MixTransform):
 
     def mix(self, results: dict) -> dict:
         """Build the mosaic of ``results`` and its three partners."""
-        low, high = self.center_ratio_range
-        center_x, center_y = (int(np.random.uniform(low, high) * size) for size in self.img_scale)
-        canvas = self._new_canvas(results['img'])
         samples = [results, *results['mix_results']]
-        tiles = [
-            self._place(canvas, sample, position, (center_x, center_y))
-            for position, sample in enumerate(samples)
-        ]
-        return self._finish(results, canvas, samples, tiles)
+        return self._join(results, samples, self.place(samples, self.draw_center()))
 
     def leave_alone(self, results: dict) -> dict:
         """Centre the resized image alone on the canvas."""
-        canvas = self._new_canvas(results['img'])
-        return self._finish(results, canvas, [results], [self._place(canvas, results)])
+        return self._join(results, [results], [self._place(results, None, (0, 0))])
 
-    def _new_canvas(self, img: np.ndarray) -> np.ndarray:
-        return np.full((*self.canvas_wh[::-1], *img.shape[2:]), self.pad_val, dtype=img.dtype)
+    def draw_center(self) -> tuple[int, int]:
+        """Draw the point that the tiles meet in, x then y, canvas pixels."""
+        low, high = self.center_ratio_range
+        center_x, center_y = (int(np.random.uniform(low, high) * size) for size in self.img_scale)
+        return center_x, center_y
 
-    def _place(
-        self,
-        canvas: np.ndarray,
-        sample: dict,
-        position: int | None = None,
-        center: tuple[int, int] = (0, 0),
-    ) -> Tile:
-        """Paste a sample into the canvas, at a corner of `center` or, without a position, in the
-        middle.
-        """
-        img = sample['img']
-        height, width = img.shape[:2]
-        ratio = min(self.img_scale[1] / height, self.img_scale[0] / width)
-        tile_wh = (max(int(width * ratio), 1), max(int(height * ratio), 1))
-        if tile_wh != (width, height):
-            img = mmcv.imresize(img, tile_wh)
+    def place(self, samples: Sequence[dict], center: tuple[int, int]) -> list[Placement]:
+        """Say where each of four loaded samples goes around `center`."""
+        return [self._place(sample, position, center) for position, sample in enumerate(samples)]
+
+    def _place(self, sample: dict, position: int | None, center: tuple[int, int]) -> Placement:
+        """Place a sample in a corner of `center` or, without a position, in the middle."""
+        # a loader may have made the tile already; the annotations are in original pixels still
+        is_tile = sample.get('img_is_tile', False)
+        height, width = sample['ori_shape'] if is_tile else sample['img'].shape[:2]
+        ratio, tile_wh = fit_inside((width, height), self.img_scale)
         if position is None:
             left, top = (
                 (limit - size) // 2 for limit, size in zip(self.canvas_wh, tile_wh, strict=True)
@@ -165,44 +174,57 @@ class Mosaic(MixTransform):
             paste, crop = (left, top, left + tile_wh[0], top + tile_wh[1]), (0, 0, *tile_wh)
         else:
             paste, crop = tile_windows(position, center, tile_wh, self.canvas_wh)
-        canvas[paste[1] : paste[3], paste[0] : paste[2]] = img[crop[1] : crop[3], crop[0] : crop[2]]
-        shift = (paste[0] - crop[0], paste[1] - crop[1])
-        return self._move(sample, ratio, (tile_wh[0] / width, tile_wh[1] / height), shift)
+        return Placement(ratio, (tile_wh[0] / width, tile_wh[1] / height), tile_wh, paste, crop)
 
-    def _move(
-        self, sample: dict, ratio: float, scale_xy: tuple[float, float], shift_xy: tuple[int, int]
-    ) -> Tile:
-        """Scale and shift annotations; polygons follow the integer tile size, boxes the exact
-        ratio.
-        """
-        boxes, moved = np.zeros((0, 4), dtype=np.float32), None
-        if 'gt_bboxes' in sample:
-            boxes = box_array(sample) * np.float32(ratio) + np.array(shift_xy * 2, dtype=np.float32)
-        if 'gt_masks' in sample:
-            moved = poly.scale_shift(
-                sample['gt_masks'].masks, scale_xy, shift_xy, clamp_wh=self.canvas_wh
-            )
-        return Tile(boxes, moved)
-
-    def _finish(
-        self, results: dict, canvas: np.ndarray, samples: list[dict], tiles: list[Tile]
-    ) -> dict:
+    def _join(self, results: dict, samples: list[dict], placements: list[Placement]) -> dict:
         """Store the canvas and the joined annotations of all tiles."""
+        img = results['img']
+        canvas = np.full((*self.canvas_wh[::-1], *img.shape[2:]), self.pad_val, dtype=img.dtype)
+        for sample, placement in zip(samples, placements, strict=True):
+            (left, top, right, bottom), (x1, y1, x2, y2) = placement.paste, placement.crop
+            canvas[top:bottom, left:right] = as_tile(sample['img'], placement)[y1:y2, x1:x2]
         set_image(results, canvas)
         join_labels(results, samples)
         width, height = self.canvas_wh
         if 'gt_masks' in results:
-            objects = [rings for tile in tiles for rings in tile.polygons or ()]
-            results['gt_masks'] = PolygonMasks(objects, height, width)
+            results['gt_masks'] = PolygonMasks(
+                poly.unpack(*self.join_rings(samples, placements)), height, width
+            )
         if 'gt_bboxes' not in results:
             return results
-        boxes = np.concatenate([tile.boxes for tile in tiles])
-        if self.bbox_clip_border:
-            boxes = np.clip(boxes, 0, np.array(self.canvas_wh * 2, dtype=np.float32))
-        else:
+        boxes = self.join_boxes(samples, placements)
+        if not self.bbox_clip_border:
             inside = (boxes[:, :2] < self.canvas_wh) & (boxes[:, 2:] > 0)
             visible = np.asarray(inside.all(axis=1))
             boxes = boxes[visible]
             select(results, visible)
         results['gt_bboxes'] = to_boxes(boxes)
         return results
+
+    def join_boxes(self, samples: list[dict], placements: list[Placement]) -> np.ndarray:
+        """Return the boxes of all samples, (N, 4) float32 xyxy in canvas pixels, clipped if
+        configured.
+        """
+        parts = [box_array(sample) for sample in samples]
+        ratio, shift = (
+            np.repeat(np.array(values, dtype=np.float32), [len(part) for part in parts], axis=0)
+            for values in ([[p.ratio] for p in placements], [p.shift_xy * 2 for p in placements])
+        )
+        boxes = np.concatenate(parts) * ratio + shift
+        if self.bbox_clip_border:
+            boxes = np.clip(boxes, 0, np.array(self.canvas_wh * 2, dtype=np.float32))
+        return boxes
+
+    def join_rings(self, samples: list[dict], placements: list[Placement]) -> poly.RingTable:
+        """Return the rings of all samples in canvas pixels, clamped to the canvas."""
+        polygons = [sample['gt_masks'].masks for sample in samples]
+        for masks in polygons:
+            poly.require_polygons(masks)
+        table = poly.pack([rings for masks in polygons for rings in masks])
+        rings = [sum(map(len, masks)) for masks in polygons]
+        vertices = np.diff(table.starts[np.cumsum([0, *rings])])
+        scale, shift = (
+            np.repeat(np.array(values, dtype=np.float64), vertices, axis=0)
+            for values in zip(*((p.scale_xy, p.shift_xy) for p in placements), strict=True)
+        )
+        return table._replace(points=poly.clamp(table.points * scale + shift, self.canvas_wh))

@@ -5,7 +5,8 @@ from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import autocast_box_type
 
 from mmyolo_lite.errors import ConfigError
-from mmyolo_lite.ops import polygons as poly
+from mmyolo_lite.ops.polygons import require_polygons
+from mmyolo_lite.ops.rasterize import overlap_map, stack_masks
 from mmyolo_lite.registry import TRANSFORMS
 
 
@@ -51,13 +52,13 @@ class Polygon2Mask(BaseTransform):
                 'Polygon2Mask finds no gt_masks: set with_mask=True in LoadAnnotations'
             )
         masks = results['gt_masks']
-        poly.require_polygons(masks.masks)
+        require_polygons(masks.masks)
         size_hw = (masks.height, masks.width)
         if not self.mask_overlap:
-            stack = poly.stack_masks(masks.masks, size_hw, self.downsample_ratio)
+            stack = stack_masks(masks.masks, size_hw, self.downsample_ratio)
             results['gt_masks'] = torch.from_numpy(stack)
             return results
-        ids, order = poly.overlap_map(masks.masks, size_hw, self.downsample_ratio)
+        ids, order = overlap_map(masks.masks, size_hw, self.downsample_ratio)
         results.pop('gt_masks')
         results['gt_panoptic_seg'] = torch.from_numpy(ids[None])
         if 'gt_bboxes' in results:
