@@ -22,9 +22,9 @@ from pathlib import Path
 
 CONFIG = 'configs/yolov5/ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_balloon_instance.py'
 VARIANTS = {
-    'plain': {'fast_pipeline': False},
-    'fast': {},
-    'fast, reduced decode': {'reduced_decode': True},
+    'plain': {'cache': None, 'fast_pipeline': False},
+    'fast': {'cache': None},
+    'fast, reduced decode': {'cache': None, 'reduced_decode': True},
     'cache ram': {'cache': 'ram'},
     'cache disk': {'cache': 'disk'},
 }

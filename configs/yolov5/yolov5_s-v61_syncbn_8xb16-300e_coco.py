@@ -12,6 +12,9 @@ num_classes = 80
 
 train_batch_size_per_gpu = 16
 train_num_workers = 8
+# keep training images scaled as a mosaic needs them, so that none is decoded twice: 'ram', 'disk' (a
+# file in data_root, for sets larger than the memory) or None
+image_cache = None
 # has to be False when there are no workers
 persistent_workers = True
 
@@ -193,6 +196,7 @@ train_dataloader = dict(
         ann_file=train_ann_file,
         data_prefix=dict(img=train_data_prefix),
         filter_cfg=dict(filter_empty_gt=False, min_size=32),
+        cache=image_cache,
         pipeline=train_pipeline,
     ),
 )

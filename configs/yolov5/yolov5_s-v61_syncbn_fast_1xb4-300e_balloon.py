@@ -11,6 +11,7 @@ num_classes = 1
 
 train_batch_size_per_gpu = 4
 train_num_workers = 2
+image_cache = 'ram'  # of 61 images: 54 MB at 640 pixels
 log_interval = 1
 
 train_dataloader = dict(
@@ -21,6 +22,7 @@ train_dataloader = dict(
         metainfo=metainfo,
         data_prefix=dict(img=train_data_prefix),
         ann_file=train_ann_file,
+        cache=image_cache,
     ),
 )
 val_dataloader = dict(

@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 
 import mmyolo_lite.datasets.registered  # noqa: F401
 from mmyolo_lite import registry
+from mmyolo_lite.datasets.coco import BatchShapePolicyDataset
 from mmyolo_lite.datasets.statistics import box_table
 from mmyolo_lite.engine.build_errors import config_errors
 from mmyolo_lite.engine.checks import innermost_datasets
@@ -37,6 +38,11 @@ def build_datasets(
     for node in found:
         node = deepcopy(node)
         node['lazy_init'] = True
+        # nobody decodes a set twice here, and each step is to be seen by itself
+        node.pop('cache', None)
+        kind = registry.DATASETS.get(node.get('type'))
+        if isinstance(kind, type) and issubclass(kind, BatchShapePolicyDataset):
+            node['fast_pipeline'] = False
         if pipeline is not None:
             node['pipeline'] = list(pipeline)
         with config_errors(config):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.registry import FUNCTIONS as ROOT_FUNCTIONS
 from mmengine.structures import InstanceData, PixelData
+from torch.utils.data import DataLoader, Dataset
 
 from mmyolo_lite.datasets import yolov5_collate
 from mmyolo_lite.errors import ConfigError
@@ -81,3 +82,22 @@ def test_polygons_that_were_not_rasterised_are_explained():
 @pytest.mark.parametrize('name', ['yolov5_collate', 'yolov5_worker_init'])
 def test_the_runner_finds_the_functions_by_name(registry, name):
     assert callable(registry.get(name))
+
+
+class Images(Dataset):
+    """Images of one value each."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return dict(empty_sample(), inputs=torch.full((3, 8, 8), index, dtype=torch.uint8))
+
+
+def test_workers_stack_into_memory_that_is_shared():
+    loader = DataLoader(Images(), batch_size=2, num_workers=1, collate_fn=yolov5_collate)
+    batches = [batch['inputs'] for batch in loader]
+    assert [batch[:, 0, 0, 0].tolist() for batch in batches] == [[0, 1], [2, 3]]
+    assert all(batch.shape == (2, 3, 8, 8) and batch.is_shared() for batch in batches)
+    batches[0].add_(1)  # and it is as good as any other
+    assert batches[1].max() == 3

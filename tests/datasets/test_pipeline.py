@@ -72,10 +72,13 @@ def training_pipeline(variant, scale):
     return [*load, *chain, mask, dict(type='PackDetInputs', meta_keys=META)]
 
 
+@pytest.mark.parametrize(
+    'way', [dict(fast_pipeline=False), {}, dict(cache='ram')], ids=['plain', 'fast', 'cache']
+)
 @pytest.mark.parametrize('variant', ['seg_overlap', 'seg_single', 'det', 'seg_mixup_copypaste'])
-def test_training_samples_equal_the_recorded_ones(data, root, variant):
+def test_training_samples_equal_the_recorded_ones(data, root, variant, way):
     cases = json.loads(str(data['cases_json']))
-    samples = dataset(root, training_pipeline(variant, tuple(cases['img_scale'])))
+    samples = dataset(root, training_pipeline(variant, tuple(cases['img_scale'])), **way)
     packed = []
     for item in (item for item in cases['items'] if item['variant'] == variant):
         np.random.seed(item['seed'])

@@ -2,10 +2,18 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
-from mmyolo_lite.ops.affine import affine_matrix, keep_boxes, transform_boxes
+from mmyolo_lite.ops.affine import (
+    affine_matrix,
+    fit_inside,
+    keep_boxes,
+    seen_window,
+    transform_boxes,
+    warp_image,
+)
 from tests.shared_data import golden
 
 
@@ -78,3 +86,56 @@ def test_filter_matches_the_fixture():
 def test_filter_is_strict(after, kept):
     before = np.array([[0, 0, 10, 10]], dtype=np.float32)
     assert keep_boxes(before, np.array([after], dtype=np.float32), 2, 0.1, 20).tolist() == [kept]
+
+
+def random_matrices(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [
+        affine_matrix(
+            rng.uniform(-180, 180) * (index % 2),
+            rng.uniform(0.3, 2),
+            tuple(rng.uniform(-20, 20, 2) * (index % 2)),
+            tuple(rng.uniform(-50, 150, 2)),
+            (120, 90),
+        )
+        for index in range(count)
+    ]
+
+
+def test_warped_pixels_are_those_of_opencv():
+    img = cv2.resize(
+        np.random.default_rng(1).integers(0, 256, (12, 15, 3)).astype(np.uint8), (120, 90)
+    )
+    for matrix in random_matrices(20):
+        expected = cv2.warpPerspective(img, matrix, (100, 70), borderValue=(1, 2, 3))
+        warped = warp_image(img, matrix, (100, 70), (1, 2, 3))
+        np.testing.assert_array_equal(warped, expected)
+        with_unused_channel = np.dstack([img, img[..., :1]])
+        warped = warp_image(with_unused_channel, matrix, (100, 70), (1, 2, 3))
+        np.testing.assert_array_equal(warped, expected)
+        assert warped.shape == (70, 100, 3) and warped.flags.c_contiguous
+
+
+def test_nothing_outside_the_seen_window_is_read():
+    rng = np.random.default_rng(2)
+    smaller = 0
+    for matrix in random_matrices(40):
+        img = rng.integers(0, 256, (90, 120, 3)).astype(np.uint8)
+        left, top, right, bottom = seen_window(matrix, (60, 40), (120, 90))
+        assert 0 <= left < right <= 120 and 0 <= top < bottom <= 90
+        other = rng.integers(0, 256, img.shape).astype(np.uint8)
+        other[top:bottom, left:right] = img[top:bottom, left:right]
+        warps = [cv2.warpPerspective(each, matrix, (60, 40)) for each in (img, other)]
+        np.testing.assert_array_equal(*warps)
+        smaller += (right - left) * (bottom - top) < img.shape[0] * img.shape[1]
+    assert smaller > 20, 'and often it is smaller than the image'
+
+
+@pytest.mark.parametrize(
+    'image_wh, ratio, tile_wh',
+    [((1280, 960), 0.5, (640, 480)), ((100, 400), 1.6, (160, 640)), ((3000, 1), 0.2133, (640, 1))],
+)
+def test_fit_inside(image_wh, ratio, tile_wh):
+    found = fit_inside(image_wh, (640, 640))
+    assert found[0] == pytest.approx(ratio, abs=1e-4)
+    assert found[1] == tile_wh

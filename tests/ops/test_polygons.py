@@ -114,3 +114,32 @@ def test_visible_bounds_joins_rings_of_an_object():
     bounds = poly.visible_bounds(samples, np.array([0, 1, 1]), 3, (30, 30))
     np.testing.assert_allclose(bounds, [[2, 2, 12, 12], [3, 3, 17, 17], [0, 0, 0, 0]], atol=0.1)
     assert bounds.dtype == np.float32
+
+
+def test_objects_in_sight_are_those_with_a_ring_near_the_window():
+    polygons = [[SQUARE], [SQUARE + 50, SQUARE - 30], [SQUARE + 50, SQUARE + 1], [SQUARE + 18]]
+    table = poly.pack(polygons)
+    assert poly.objects_in_sight(table, (20, 20)).tolist() == [True, False, True, True]
+    assert poly.objects_in_sight(poly.pack([]), (20, 20)).tolist() == []
+
+
+def test_select_objects_takes_their_rings_along():
+    polygons = [[SQUARE], [SQUARE[:6], SQUARE + 2], [SQUARE + 3]]
+    kept = poly.select_objects(poly.pack(polygons), np.array([False, True, True]))
+    assert [[ring.tolist() for ring in rings] for rings in poly.unpack(*kept)] == [
+        [ring.tolist() for ring in rings] for rings in polygons[1:]
+    ]
+    assert poly.select_objects(poly.pack(polygons), np.zeros(3, dtype=bool)).counts == []
+
+
+def test_bounds_of_whole_and_cut_rings_together_are_those_of_each_alone():
+    rng = np.random.default_rng(5)
+    rings = random_rings(rng, 40, -10, 40)
+    samples = poly.resample(poly.pack([[ring] for ring in rings]), 300)
+    together = poly.visible_bounds(samples, np.arange(40), 40, (30, 25))
+    for index, sample in enumerate(samples):
+        inside = ((sample >= 0) & (sample <= (30, 25))).all(axis=1)
+        expected = np.zeros(4)
+        if inside.any():
+            expected = np.concatenate([sample[inside].min(axis=0), sample[inside].max(axis=0)])
+        np.testing.assert_allclose(together[index], expected, rtol=1e-6)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from mmdet.datasets.transforms import PackDetInputs as _MMDetPackDetInputs
 
 from mmyolo_lite.datasets.transforms import PackDetInputs, RemoveDataElement
 from mmyolo_lite.datasets.transforms.formatting import image_to_tensor
@@ -69,3 +70,15 @@ def test_a_missing_meta_key_is_named():
 @pytest.mark.parametrize('keys', ['img', ['img', 'absent'], ('img',)])
 def test_remove_data_element(keys):
     assert RemoveDataElement(keys).transform(dict(img=1, img_id=2)) == dict(img_id=2)
+
+
+def test_objects_none_of_which_is_ignored_leave_empty_fields():
+    results = dict(sample(), gt_ignore_flags=np.zeros(3, dtype=bool))
+    plain = _MMDetPackDetInputs(meta_keys=('img_id',)).transform(dict(results))['data_samples']
+    packed = PackDetInputs(meta_keys=('img_id',)).transform(results)['data_samples']
+    for part in ('gt_instances', 'ignored_instances'):
+        expected, found = getattr(plain, part), getattr(packed, part)
+        assert set(found.keys()) == set(expected.keys())
+        assert torch.equal(found.labels, expected.labels)
+        assert torch.equal(found.bboxes.tensor, expected.bboxes.tensor)
+    assert len(packed.ignored_instances) == 0
