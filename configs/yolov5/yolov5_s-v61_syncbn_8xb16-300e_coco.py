@@ -12,8 +12,8 @@ num_classes = 80
 
 train_batch_size_per_gpu = 16
 train_num_workers = 8
-# keep training images scaled as a mosaic needs them, so that none is decoded twice: 'ram', 'disk' (a
-# file in data_root, for sets larger than the memory) or None
+# keep training images scaled as a mosaic needs them, so that none is decoded twice: 'ram', 'disk'
+# (a file in data_root, which several processes and later runs share) or None
 image_cache = None
 # has to be False when there are no workers
 persistent_workers = True

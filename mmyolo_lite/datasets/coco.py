@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmdet.visualization import get_palette
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from numpy.typing import NDArray
 
@@ -335,9 +336,10 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
         content = read_coco_json(self.ann_file, self.backend_args, for_evaluation=self.test_mode)
         classes = list(self.metainfo['classes'])
         check_classes_exist(classes, content['categories'], self.ann_file)
-        report = quick_check(content, self.ann_file, classes)
-        is_well = report.worst == Severity.INFO
-        print_log(report.one_line(), 'current', logging.INFO if is_well else logging.WARNING)
+        if is_main_process():
+            report = quick_check(content, self.ann_file, classes, is_checked=True)
+            is_well = report.worst == Severity.INFO
+            print_log(report.one_line(), 'current', logging.INFO if is_well else logging.WARNING)
         self._categories = [category['name'] for category in content['categories']]
         chosen = [category for category in content['categories'] if category['name'] in classes]
         self.cat_ids = [category['id'] for category in chosen]

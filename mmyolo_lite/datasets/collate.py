@@ -56,17 +56,15 @@ def yolov5_collate(data_batch: Sequence[dict], use_ms_training: bool = False) ->
     return {'inputs': inputs if use_ms_training else _stack(inputs), 'data_samples': targets}
 
 
-def _stack(images: Sequence[Tensor]) -> Tensor:
+def _stack(images: list[Tensor]) -> Tensor:
     """Stack images; in a worker right into memory that the main process shares, which saves a copy
     of the batch, as PyTorch's own collate function does.
     """
     if get_worker_info() is None:
         return torch.stack(images)
     first = images[0]
-    storage = torch.UntypedStorage._new_shared(
-        len(images) * first.nbytes, device=first.device
-    )
-    out = first.new_empty(0).set_(storage, 0, (len(images), *first.shape))
+    storage = torch.UntypedStorage._new_shared(len(images) * first.nbytes, device=first.device)
+    out = first.new_empty(0).set_(storage).view(len(images), *first.shape)
     return torch.stack(images, out=out)
 
 

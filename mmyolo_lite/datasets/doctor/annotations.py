@@ -65,17 +65,20 @@ def sound_entries(content: dict, defects: Iterable[Defect]) -> Sound:
     return Sound(**parts)
 
 
-def quick_check(content: Any, path: str, classes: Sequence[str] | None = None) -> Report:
+def quick_check(
+    content: Any, path: str, classes: Sequence[str] | None = None, is_checked: bool = False
+) -> Report:
     """Look for everything that the JSON alone shows, without self-crossings and run lengths.
 
     Args:
         content: a parsed annotation file.
         path: its name in the report.
         classes: configured class names; None for all categories of the file.
+        is_checked: its structure is known to be sound.
     """
     report = Report()
     content = content if isinstance(content, dict) else {}
-    sound, defects = examine(content)
+    sound, defects = examine(content, [] if is_checked else None)
     report.extend(defects, content)
     report.extend(class_defects(sound, classes), content)
     report.sets.append(summary_of(content, path))
@@ -91,9 +94,14 @@ def summary_of(content: dict, path: str, name: str = '') -> SetSummary:
     return SetSummary(name, path, *numbers)
 
 
-def examine(content: dict) -> tuple[Sound, Iterator[Defect]]:
-    """Return the sound entries of a file, and all defects that the JSON alone shows quickly."""
-    structural = list(structural_defects(content))
+def examine(
+    content: dict, structural: list[Defect] | None = None
+) -> tuple[Sound, Iterator[Defect]]:
+    """Return the sound entries of a file, and all defects that the JSON alone shows quickly; those
+    of its structure are looked for, too, unless they are given.
+    """
+    if structural is None:
+        structural = list(structural_defects(content))
     sound = sound_entries(content, structural)
     found = (rules(sound) for rules in (_image_defects, _category_defects, _annotation_defects))
     return sound, chain(structural, *found)

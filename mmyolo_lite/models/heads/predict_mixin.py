@@ -4,7 +4,7 @@ Letters: B images, L levels, A priors per cell, C classes, P priors, n detection
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmdet.structures import DetDataSample
@@ -15,6 +15,22 @@ from mmyolo_lite.models.heads.head_modules import flatten_levels, gather_priors
 from mmyolo_lite.models.heads.results import recorded_letterbox, suppress
 from mmyolo_lite.ops.boxes import clip_boxes
 from mmyolo_lite.ops.postprocess import filter_candidates
+
+
+class ImageOfBatch(NamedTuple):
+    """One image whose detections are asked for.
+
+    `maps` are those of the batch: class, box and objectness maps, each a list over the levels, and
+    what the head adds to them; `number` is the image's place in them and `meta` its metainfo;
+    `cfg`, `rescale` and `with_nms` are those of :meth:`PredictMixin.predict_by_feat`.
+    """
+
+    maps: Sequence[Any]
+    number: int
+    meta: dict
+    cfg: dict
+    rescale: bool
+    with_nms: bool
 
 
 class PredictMixin:
@@ -78,24 +94,20 @@ class PredictMixin:
             ]
         )
         results = []
-        for image, meta in enumerate(img_metas):
-            candidates = self._candidates(maps, image, objectness[image], priors, strides, settings)
-            results.append(self._finish(candidates, maps, image, meta, settings, rescale, with_nms))
+        for index, meta in enumerate(img_metas):
+            image = ImageOfBatch(maps, index, meta, settings, rescale, with_nms)
+            candidates = self._candidates(image, objectness[index], priors, strides)
+            results.append(self._finish(candidates, image))
         return results
 
     def _candidates(
-        self,
-        maps: Sequence[Any],
-        image: int,
-        objectness: Tensor,
-        priors: Tensor,
-        strides: Tensor,
-        cfg: dict,
+        self, image: ImageOfBatch, objectness: Tensor, priors: Tensor, strides: Tensor
     ) -> InstanceData:
         """Filter the priors of one image and decode those that pass; boxes in network pixels.
 
         Classes are read where the objectness passes, boxes and coefficients where a score does.
         """
+        cfg = image.cfg
         score_thr = cfg.get('score_thr', -1)
         # strict, and on objectness alone, before the classes are looked at
         passed = (
@@ -104,7 +116,7 @@ class PredictMixin:
             else torch.ones_like(objectness, dtype=torch.bool)
         ).nonzero()
         passed = passed[:, 0]
-        classes = self._rows(maps[0], image, passed).sigmoid()
+        classes = self._rows(image, 0, passed).sigmoid()
         values, labels, chosen = filter_candidates(
             classes * objectness[passed, None],
             score_thr,
@@ -114,41 +126,28 @@ class PredictMixin:
         index = passed[chosen]
         result = InstanceData(scores=values, labels=labels)
         result.bboxes = self.bbox_coder.decode(
-            priors[index], self._rows(maps[1], image, index), strides[index]
+            priors[index], self._rows(image, 1, index), strides[index]
         )
-        self._add_outputs(result, maps, image, index, objectness[index])
+        self._add_outputs(result, image, index, objectness[index])
         return result
 
-    def _rows(self, level_maps: Sequence[Tensor], image: int, index: Tensor) -> Tensor:
-        return gather_priors(level_maps, self.num_base_priors, image, index)
+    def _rows(self, image: ImageOfBatch, output: int, index: Tensor) -> Tensor:
+        """Return (n, D): one of the outputs of the priors `index` (n,)."""
+        return gather_priors(image.maps[output], self.num_base_priors, image.number, index)
 
     def _add_outputs(
-        self,
-        result: InstanceData,
-        maps: Sequence[Any],
-        image: int,
-        index: Tensor,
-        objectness: Tensor,
+        self, result: InstanceData, image: ImageOfBatch, index: Tensor, objectness: Tensor
     ) -> None:
         """Add what the head predicts besides for the priors `index` (n,) to the candidates."""
 
-    def _finish(
-        self,
-        result: InstanceData,
-        maps: Sequence[Any],
-        image: int,
-        meta: dict,
-        cfg: dict,
-        rescale: bool,
-        with_nms: bool,
-    ) -> InstanceData:
+    def _finish(self, result: InstanceData, image: ImageOfBatch) -> InstanceData:
         """Bring the candidates of one image to their final form (spec: predict.md 2, steps 6 to
         9).
         """
-        if rescale:
-            result.bboxes = recorded_letterbox(meta).to_original(result.bboxes)
-        result = suppress(result, cfg, with_nms)
-        result.bboxes = clip_boxes(result.bboxes, meta['ori_shape'][:2])
+        if image.rescale:
+            result.bboxes = recorded_letterbox(image.meta).to_original(result.bboxes)
+        result = suppress(result, image.cfg, image.with_nms)
+        result.bboxes = clip_boxes(result.bboxes, image.meta['ori_shape'][:2])
         return result
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmyolo_lite.errors import DataError
 from mmyolo_lite.models.heads.head_modules import split_attributes
+from mmyolo_lite.models.heads.predict_mixin import ImageOfBatch
 from mmyolo_lite.models.heads.results import input_size, measured_letterbox, suppress
 from mmyolo_lite.models.heads.yolov5_head import YOLOv5Head
 from mmyolo_lite.ops.assign import Positives, merge_neighbours, split_neighbours
@@ -152,37 +153,24 @@ class YOLOv5InsHead(YOLOv5Head):
         return masks
 
     def _add_outputs(
-        self,
-        result: InstanceData,
-        maps: Sequence[Any],
-        image: int,
-        index: Tensor,
-        objectness: Tensor,
+        self, result: InstanceData, image: ImageOfBatch, index: Tensor, objectness: Tensor
     ) -> None:
         """Add the mask coefficients times objectness."""
-        result.coeffs = self._rows(maps[3], image, index) * objectness[:, None]
+        result.coeffs = self._rows(image, 3, index) * objectness[:, None]
 
-    def _finish(
-        self,
-        result: InstanceData,
-        maps: Sequence[Any],
-        image: int,
-        meta: dict,
-        cfg: dict,
-        rescale: bool,
-        with_nms: bool,
-    ) -> InstanceData:
+    def _finish(self, result: InstanceData, image: ImageOfBatch) -> InstanceData:
         """Suppress in network pixels, build the masks, then map boxes to the original image.
 
         The result has ``masks``, (n, H0, W0) bool or run-length masks, and ``coeffs`` (n, K)
         already times objectness.
         """
+        maps, number, meta, cfg, rescale, with_nms = image
         result = suppress(result, cfg, with_nms)
         batch_h, batch_w = meta['batch_input_shape'][:2]
         input_hw = input_size(meta) if rescale else (batch_h, batch_w)
         proto_h, proto_w = maps[4].shape[-2:]
         prototypes = maps[4][
-            image, :, : input_hw[0] * proto_h // batch_h, : input_hw[1] * proto_w // batch_w
+            number, :, : input_hw[0] * proto_h // batch_h, : input_hw[1] * proto_w // batch_w
         ]
         letterbox = measured_letterbox(meta) if rescale else None
         settings = MaskSettings(
