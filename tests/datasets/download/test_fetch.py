@@ -310,14 +310,14 @@ def test_folders_in_the_way(server, path, name):
 
 
 def test_stopping_during_a_pause_and_between_chunks(server, path):
-    settings = FetchSettings(pauses=(60.0,))
+    settings = FetchSettings(pauses=(600.0,))
     threading.Timer(0.1, settings.stop.set).start()
     started = time.monotonic()
     with pytest.raises(Interrupted):
         fetch(server.url('/nothing.zip'), path, settings=settings)
     with pytest.raises(Interrupted):
         fetch(server.serve('/file.zip', BODY), path, settings=settings)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 300  # less than the pause, also on a busy machine
     assert 'file.zip' not in names(path)
 
 
