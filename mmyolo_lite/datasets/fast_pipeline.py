@@ -39,7 +39,8 @@ def speed_up(transforms: Sequence[Any]) -> list[Any]:
     for source in tile_sources(steps):
         source.loader.fit_to = source.fit_wh
         if source.partners_of is not None:
-            source.partners_of.remembers = True
+            # maps of classes are as large as images
+            source.partners_of.remembers = not any(step.with_seg for step in source.annotations)
         for annotations in source.annotations:
             annotations.remembers = source.partners_of is None
     return steps

@@ -13,6 +13,10 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+class LockedError(DataError):
+    """Another process or thread is making the file; it may be waited for."""
+
+
 @contextmanager
 def only_run(path: Path) -> Iterator[None]:
     """Hold the lock of a file to be made; the system frees it when the process ends in any way.
@@ -21,7 +25,8 @@ def only_run(path: Path) -> Iterator[None]:
         path: The file to be made; its folder exists. The lock is a hidden file beside it.
 
     Raises:
-        DataError: Another process or thread holds the lock, or the lock file cannot be made.
+        LockedError: Another process or thread holds the lock.
+        DataError: The lock file cannot be made.
     """
     lock = path.with_name(f'.{path.name}.lock')
     try:
@@ -29,7 +34,7 @@ def only_run(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(f'{lock}: cannot be made ({error.strerror}); check the folder') from error
     if handle is None:
-        raise DataError(
+        raise LockedError(
             f'{path}: another run is working on this file; wait for it to end, then try again'
         )
     try:

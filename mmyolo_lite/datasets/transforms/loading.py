@@ -30,6 +30,8 @@ _REDUCED = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 _JPEG = ('.jpg', '.jpeg', '.jpe', '.jfif')
+_JPEG_MARK = b'\xff\xd8'
+"""First bytes of a JPEG file; OpenCV decodes others in full and scales them roughly."""
 
 
 class UnreadableImageError(DataError):
@@ -96,7 +98,7 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
     def _load_tile(self, results: dict, fit_to: tuple[int, int]) -> dict | None:
         path, size_wh = results['img_path'], (results['width'], results['height'])
         tile_wh = fit_inside(size_wh, fit_to)[1]
-        tile = self.tiles.get(path) if self.tiles is not None else None
+        tile = self.tiles.get(path, size_wh) if self.tiles is not None else None
         if tile is None:
             if self.reduced_decode:
                 tile = self._decode_reduced(path, size_wh, tile_wh)
@@ -113,8 +115,8 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
     def _decode_reduced(
         self, path: str, size_wh: tuple[int, int], least_wh: tuple[int, int]
     ) -> np.ndarray | None:
-        """Decode at the smallest size that is at least `least_wh`; None if the file is no image of
-        `size_wh`, or that small already.
+        """Decode at the smallest size that is at least `least_wh`; None if the file is no JPEG of
+        about `size_wh`, or that small already, or cannot be read.
         """
         fits = [
             factor
@@ -123,8 +125,13 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
         ]
         if not fits or not path.lower().endswith(_JPEG) or not osp.isfile(path):
             return None
-        data = np.frombuffer(fileio.get(path, backend_args=self.backend_args), np.uint8)
-        img = cv2.imdecode(data, _REDUCED[max(fits)]) if data.size else None
+        try:
+            content = fileio.get(path, backend_args=self.backend_args)
+            if not content.startswith(_JPEG_MARK):
+                return None
+            img = cv2.imdecode(np.frombuffer(content, np.uint8), _REDUCED[max(fits)])
+        except Exception:  # decoding it in full says what is wrong
+            return None
         expected = tuple(-(-size // max(fits)) for size in size_wh[::-1])
         return img if img is not None and img.shape[:2] == expected else None
 
@@ -298,7 +305,7 @@ class LoadAnnotations(_MMDetLoadAnnotations):
         Raises:
             DataError: a run-length mask cannot be decoded.
         """
-        if not self.remembers:
+        if not self.remembers or self.with_seg:  # maps are large
             return self._parse(results)
         image = results['img_id']
         if image not in self._parsed:
