@@ -28,6 +28,11 @@ ROWS: dict[str, dict[str, Any]] = {
     'amp': {'amp': True},
     'amp channels_last': {'amp': True, 'channels_last': True},
     'amp channels_last compile': {'amp': True, 'channels_last': True, 'compile': True},
+    'amp channels_last compile, CUDA graphs': {
+        'amp': True,
+        'channels_last': True,
+        'compile': {'mode': 'reduce-overhead'},
+    },
 }
 STAGES = ('forward', 'loss', 'loss backward', 'backward', 'optimizer', 'average')
 APART = ('assignment', 'mask loss', 'mask loss backward')

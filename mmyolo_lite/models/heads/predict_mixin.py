@@ -125,9 +125,13 @@ class PredictMixin:
         )
         index = passed[chosen]
         result = InstanceData(scores=values, labels=labels)
-        result.bboxes = self.bbox_coder.decode(
-            priors[index], self._rows(image, 1, index), strides[index]
+        # several classes of one prior share its box
+        shared = len(passed) < len(chosen)
+        decoded = passed if shared else index
+        boxes = self.bbox_coder.decode(
+            priors[decoded], self._rows(image, 1, decoded), strides[decoded]
         )
+        result.bboxes = boxes[chosen] if shared else boxes
         self._add_outputs(result, image, index, objectness[index])
         return result
 
