@@ -39,7 +39,8 @@ def build_datasets(
         node = deepcopy(node)
         node['lazy_init'] = True
         # nobody decodes a set twice here, and each step is to be seen by itself
-        node.pop('cache', None)
+        for setting in ('cache', 'cache_dir', 'cache_limit_gb', 'reduced_decode'):
+            node.pop(setting, None)
         kind = registry.DATASETS.get(node.get('type'))
         if isinstance(kind, type) and issubclass(kind, BatchShapePolicyDataset):
             node['fast_pipeline'] = False

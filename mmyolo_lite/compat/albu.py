@@ -64,6 +64,23 @@ def is_idle(aug: Any) -> bool:
     return True
 
 
+def changes_nothing_when_idle(albu: Any) -> bool:
+    """Say whether a call in which no member fires leaves boxes as they are: none is filtered out
+    or clipped.
+
+    Args:
+        albu: an mmdet `Albu`.
+    """
+    params = albu.bbox_params
+    filters = ('min_area', 'min_visibility', 'min_width', 'min_height', 'clip')
+    more = ('filter_invalid_bboxes', 'max_accept_ratio', 'clip_after_transform')
+    return not (
+        albu.filter_lost_elements
+        or albu.skip_img_without_anno
+        or any(getattr(params, name, None) for name in (*filters, *more))
+    )
+
+
 def patch_mmdet() -> None:
     """Make every `Albu` of mmdet, and its subclasses, seed itself and say what to install;
     idempotent.

@@ -5,6 +5,7 @@ import os
 import os.path as osp
 import pickle
 from collections.abc import Iterable
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from mmyolo_lite.datasets.coco_checks import (
 )
 from mmyolo_lite.datasets.doctor.annotations import quick_check
 from mmyolo_lite.datasets.doctor.kinds import Severity
-from mmyolo_lite.datasets.fast_pipeline import speed_up, tile_sources
+from mmyolo_lite.datasets.fast_pipeline import private, speed_up
 from mmyolo_lite.datasets.image_cache import CacheSettings
 from mmyolo_lite.datasets.image_cache import set_up as set_up_cache
 from mmyolo_lite.datasets.transforms.loading import (
@@ -120,13 +121,18 @@ class BatchShapePolicyDataset(BaseDetDataset):
 
     def _prepare_pipeline(self) -> None:
         """Make the pipeline fast, and fill the image cache, if there is to be one."""
-        if self.fast_pipeline and not self.test_mode:
-            self.pipeline.transforms = speed_up(self.pipeline.transforms)
+        if not self.test_mode:
+            prepare = speed_up if self.fast_pipeline else private
+            self.pipeline.transforms = prepare(self.pipeline.transforms)
+        sized = (info for info in self.data_list if 'width' in info)
+        ann_file = Path(self.ann_file).absolute()
+        # sets whose files are named alike are told apart
+        name = f'{ann_file.stem}-{sha256(str(ann_file).encode()).hexdigest()[:4]}'
         set_up_cache(
             self.cache_settings,
-            list(tile_sources(self.pipeline.transforms)),
-            ((info['img_path'], info['width'], info['height']) for info in self.data_list),
-            (Path(self.data_root or osp.dirname(self.ann_file)), Path(self.ann_file).stem),
+            self.pipeline.transforms,
+            ((info['img_path'], info['width'], info['height']) for info in sized),
+            (Path(self.data_root or osp.dirname(self.ann_file)), name),
         )
 
     def _serialize_data(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

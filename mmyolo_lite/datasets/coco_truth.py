@@ -52,6 +52,12 @@ def hand_over(path: str, content: dict, backend_args: dict | None = None) -> Non
     _handed = None if key is None else _Handed(key, packed_truth(content))
 
 
+def forget() -> None:
+    """Drop what was handed over and nobody has taken."""
+    global _handed
+    _handed = None
+
+
 @no_garbage_collection()
 def read_truth(path: str, backend_args: dict | None = None) -> bytes:
     """Return the ground truth of a file, packed: as handed over, which is then dropped, or read.

@@ -3,10 +3,13 @@ may come from a cache.
 """
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
+from mmcv.transforms import Compose
 from mmdet.datasets.transforms import Albu as MMDetAlbu
 
+from mmyolo_lite.compat.albu import changes_nothing_when_idle
 from mmyolo_lite.datasets.transforms.affine import YOLOv5RandomAffine
 from mmyolo_lite.datasets.transforms.albu import Albu
 from mmyolo_lite.datasets.transforms.loading import LoadAnnotations, LoadImageFromFile
@@ -24,33 +27,49 @@ def speed_up(transforms: Sequence[Any]) -> list[Any]:
     (spec: data.md 9.3).
 
     Args:
-        transforms: The steps, built. Pipelines that mixing transforms hold are changed too, in
-            place.
+        transforms: The steps, built; they stay as they are. Pipelines that mixing transforms hold
+            are made fast too.
     """
+    steps = private(transforms)
+    for source in tile_sources(steps):
+        source.loader.fit_to = source.fit_wh
+        for annotations in source.annotations:
+            annotations.remembers = True
+    return _joined(steps)
+
+
+def private(transforms: Sequence[Any]) -> list[Any]:
+    """Return the steps of a pipeline with copies of those that :func:`speed_up`, or an image cache,
+    sets something in: other datasets may hold the same.
+    """
+    steps = []
+    for step in transforms:
+        if type(step) in (MMDetAlbu, Albu, LoadImageFromFile) or isinstance(step, MixTransform):
+            step = copy(step)
+        elif type(step) is LoadAnnotations:
+            step = step.with_own_memory()
+        if isinstance(step, MixTransform) and step.pre_transform is not None:
+            step.pre_transform = Compose(private(step.pre_transform.transforms))
+        steps.append(step)
+    return steps
+
+
+def _joined(transforms: Sequence[Any]) -> list[Any]:
     steps: list[Any] = []
     for step in transforms:
         if type(step) in (MMDetAlbu, Albu):
-            step.skips_idle = True
+            step.skips_idle = changes_nothing_when_idle(step)
         elif isinstance(step, MixTransform) and step.pre_transform is not None:
-            step.pre_transform.transforms = speed_up(step.pre_transform.transforms)
+            step.pre_transform = Compose(_joined(step.pre_transform.transforms))
         if type(step) is YOLOv5RandomAffine and steps and type(steps[-1]) is Mosaic:
             step = MosaicAffine(steps.pop(), step)
         steps.append(step)
-    for source in tile_sources(steps):
-        source.loader.fit_to = source.fit_wh
-        if source.partners_of is not None:
-            # maps of classes are as large as images
-            source.partners_of.remembers = not any(step.with_seg for step in source.annotations)
-        for annotations in source.annotations:
-            annotations.remembers = source.partners_of is None
     return steps
 
 
 class TileSource(NamedTuple):
     """Steps whose outcome a mosaic takes as it is."""
 
-    partners_of: MixTransform | None
-    """The mosaic inside which they load its partners; None for the current image."""
     loader: LoadImageFromFile
     annotations: list[LoadAnnotations]
     fit_wh: tuple[int, int]
@@ -64,6 +83,15 @@ def makes_usual_images(loader: LoadImageFromFile) -> bool:
         and loader.imdecode_backend == 'cv2'
         and not (loader.to_float32 or loader.ignore_empty)
     )
+
+
+def image_loaders(transforms: Sequence[Any]) -> Iterator[LoadImageFromFile]:
+    """Yield the steps that load images, in a pipeline and in those inside it."""
+    for step in transforms:
+        if isinstance(step, LoadImageFromFile):
+            yield step
+        inner = getattr(step, 'pre_transform', None)
+        yield from image_loaders(getattr(inner, 'transforms', ()))
 
 
 def tile_sources(transforms: Sequence[Any]) -> Iterator[TileSource]:
@@ -80,11 +108,12 @@ def tile_sources(transforms: Sequence[Any]) -> Iterator[TileSource]:
             yield from tile_sources(partners)
             continue
         mosaic = step.mosaic if isinstance(step, MosaicAffine) else step
-        for owner, before in ((None, transforms[:position]), (step, partners)):
+        for before in (transforms[:position], partners):
             loader, annotations = (before[0], before[1:]) if before else (None, ())
             if (
                 type(loader) is LoadImageFromFile
                 and makes_usual_images(loader)
                 and all(type(other) is LoadAnnotations for other in annotations)
+                and len(annotations) <= 1
             ):
-                yield TileSource(owner, loader, list(annotations), mosaic.img_scale)
+                yield TileSource(loader, list(annotations), mosaic.img_scale)

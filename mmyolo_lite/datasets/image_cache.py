@@ -1,14 +1,18 @@
 """The image cache of a training set: what may be configured, how much fits, who fills it."""
 
+import logging
+import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import get_world_size
+from mmengine.logging import print_log
 
-from mmyolo_lite.datasets.fast_pipeline import TileSource
+from mmyolo_lite.datasets.fast_pipeline import TileSource, image_loaders, tile_sources
 from mmyolo_lite.datasets.image_store import Image, ImageStore, Tile, Wanted, in_memory
 from mmyolo_lite.datasets.image_store_file import Place, on_disk
 from mmyolo_lite.errors import ConfigError
@@ -77,7 +81,7 @@ def _is_limit(value: object) -> bool:
 
 def set_up(
     settings: CacheSettings,
-    sources: Sequence[TileSource],
+    pipeline: Sequence[Any],
     images: Iterable[Image],
     where: tuple[Path, str],
 ) -> None:
@@ -85,7 +89,7 @@ def set_up(
 
     Args:
         settings: What is wanted.
-        sources: Where images become tiles; they are changed.
+        pipeline: The steps of the dataset's pipeline; loaders before a mosaic are changed.
         images: Path, width and height of each image.
         where: Data root, and first part of the name of the file, if one is made.
 
@@ -95,6 +99,7 @@ def set_up(
     """
     if settings.kind is None and not settings.reduced_decode:
         return
+    sources = list(tile_sources(pipeline))
     if not sources:
         wish = 'reduced_decode=True' if settings.kind is None else f'cache={settings.kind!r}'
         raise ConfigError(
@@ -108,9 +113,17 @@ def set_up(
     if settings.kind is None:
         return
     store = _make_store(settings, sources[0], images, where)
-    for source in sources:
-        if source.fit_wh == sources[0].fit_wh:
-            source.loader.tiles = store
+    served = [source.loader for source in sources if source.fit_wh == sources[0].fit_wh]
+    for loader in served:
+        loader.tiles = store
+    count = len(list(image_loaders(pipeline)))
+    if len(served) < count:
+        print_log(
+            f'image cache: {count - len(served)} of {count} steps of the pipeline that load images '
+            'go on reading files: other steps, or another scale, come between them and a Mosaic',
+            'current',
+            logging.WARNING,
+        )
 
 
 def _make_store(
@@ -125,7 +138,7 @@ def _make_store(
     # a path twice is one image; a path with two sizes is a mistake that training reports
     wanted = Wanted(list(dict.fromkeys(images)), source.fit_wh, load)
     limit = None if settings.limit_gb is None else int(settings.limit_gb * 1e9)
-    if settings.kind == 'ram':
+    if settings.kind == 'ram' and workers_fork():
         return in_memory(wanted, memory_limit(limit))
     root, stem = where
     folder = Path(settings.folder) if settings.folder else root / '.image_cache'
@@ -135,6 +148,19 @@ def _make_store(
     return on_disk(
         wanted, limit, Place(folder, f'{root.absolute().name}-{stem}'[-60:] + f'-{size}{variant}')
     )
+
+
+def workers_fork() -> bool:
+    """Say whether workers share the memory of this process; if not, say that a file is used."""
+    method = multiprocessing.get_start_method(allow_none=True)
+    method = method or multiprocessing.get_all_start_methods()[0]
+    if method != 'fork':
+        print_log(
+            f'image cache: workers start by {method!r} and share no memory with this process, so '
+            "cache='ram' becomes 'disk'",
+            'current',
+        )
+    return method == 'fork'
 
 
 def memory_limit(configured: int | None) -> int:

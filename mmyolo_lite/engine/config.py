@@ -37,6 +37,7 @@ _FIELDS_OF_VARIABLES = {
     'data_root': 'train_dataloader.dataset.data_root',
     'deepen_factor': 'model.backbone.deepen_factor and model.neck.deepen_factor',
     'epochs': 'train_cfg.max_epochs',
+    'image_cache': 'train_dataloader.dataset.cache',
     'log_interval': 'default_hooks.logger.interval',
     'lr': 'optim_wrapper.optimizer.lr',
     'max_epochs': 'train_cfg.max_epochs',

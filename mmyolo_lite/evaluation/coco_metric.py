@@ -119,9 +119,11 @@ class CocoMetric(_MMDetCocoMetric):
             height, width = sample['ori_shape'][:2]
             truth = {'width': width, 'height': height, 'img_id': sample['img_id']}
             if not self._has_file:
-                assert 'instances' in sample, (
-                    'ground truth is required for evaluation when `ann_file` is not provided'
-                )
+                if 'instances' not in sample:
+                    raise ConfigError(
+                        'CocoMetric has no ground truth: set its ann_file, or add "instances" to '
+                        'meta_keys of PackDetInputs'
+                    )
                 truth['anns'] = sample['instances']
             self.results.append((truth, result))
 

@@ -4,6 +4,7 @@ Legend: N boxes, xyxy in pixels.
 """
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -65,7 +66,7 @@ def warp_image(
     img: np.ndarray,
     matrix: np.ndarray,
     output_wh: tuple[int, int],
-    border_val: tuple[int, int, int] = (114, 114, 114),
+    border_val: float | Sequence[float] = (114, 114, 114),
 ) -> np.ndarray:
     """Warp an image bilinearly, with the very pixels of ``cv2.warpPerspective``.
 
@@ -74,7 +75,8 @@ def warp_image(
             half of the time: OpenCV 5 gathers four bytes at once (640 x 640: 0.8 ms, not 2.2).
         matrix: (3, 3) affine matrix from input to output pixels, last row ``0, 0, 1``.
         output_wh: Width and height of the output.
-        border_val: Colour of what lies outside the input.
+        border_val: Colour of what lies outside the input; one number is that of the first channel,
+            as OpenCV takes it.
 
     Returns:
         (height, width, 3) uint8, contiguous.
@@ -83,7 +85,8 @@ def warp_image(
         return cv2.warpPerspective(img, matrix, output_wh, borderValue=border_val)
     if img.shape[2] == 3:
         img = cv2.cvtColor(img, cv2.COLOR_BGR2BGRA)
-    warped = cv2.warpAffine(img, matrix[:2], output_wh, borderValue=(*border_val, 0))
+    border = border_val if isinstance(border_val, Sequence) else (border_val,)
+    warped = cv2.warpAffine(img, matrix[:2], output_wh, borderValue=border)
     return cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR)
 
 

@@ -1,8 +1,12 @@
 """Tests of what is replaced in a pipeline, and what is not."""
 
+import json
+from pathlib import Path
+
 import pytest
 from mmengine.registry import init_default_scope
 
+from mmyolo_lite.datasets import YOLOv5CocoDataset
 from mmyolo_lite.datasets.fast_pipeline import speed_up, tile_sources
 from mmyolo_lite.datasets.transforms import (
     LoadAnnotations,
@@ -14,6 +18,7 @@ from mmyolo_lite.datasets.transforms import (
     YOLOv5RandomAffine,
 )
 from mmyolo_lite.registry import TRANSFORMS
+from tests.datasets.cached_sets import PIPELINE, build, samples, write_set
 
 BORDER = dict(border=(-320, -320))
 
@@ -38,10 +43,9 @@ def names(steps) -> list[str]:
 def test_mosaic_and_affine_are_joined_where_they_are_neighbours():
     steps = speed_up([*loading(), Mosaic(), YOLOv5RandomAffine(**BORDER)])
     assert names(steps) == ['LoadImageFromFile', 'LoadAnnotations', 'MosaicAffine']
-    apart = [Mosaic(), YOLOv5CopyPaste(), YOLOv5RandomAffine(**BORDER)]
-    assert speed_up(apart) == apart
-    own = [OwnMosaic(), YOLOv5RandomAffine(**BORDER)]
-    assert speed_up(own) == own
+    for apart in ([Mosaic(), YOLOv5CopyPaste()], [OwnMosaic()], [YOLOv5CopyPaste()]):
+        steps = [*apart, YOLOv5RandomAffine(**BORDER)]
+        assert names(speed_up(steps)) == names(steps)
 
 
 def test_pipelines_inside_are_sped_up_too():
@@ -53,11 +57,19 @@ def test_pipelines_inside_are_sped_up_too():
 
 
 def test_what_goes_into_a_mosaic_is_loaded_as_tiles_and_parsed_once():
-    first, inner = loading(), loading()
-    *_, mosaic = speed_up([*first, Mosaic((320, 320), pre_transform=inner)])
-    assert first[0].fit_to == inner[0].fit_to == (320, 320)
-    assert first[1].remembers and not inner[1].remembers, 'the mosaic remembers its partners itself'
-    assert mosaic.remembers
+    given = [*loading(), Mosaic((320, 320), pre_transform=loading())]
+    loader, annotations, mosaic = speed_up(given)
+    partner_loader, partner_annotations = mosaic.pre_transform.transforms
+    assert loader.fit_to == partner_loader.fit_to == (320, 320)
+    assert annotations.remembers and partner_annotations.remembers
+    assert given[0].fit_to is None and not given[1].remembers, 'what was given stays as it is'
+    assert given[2].pre_transform.transforms[0].fit_to is None
+
+
+def test_annotations_parsed_in_two_steps_are_not_remembered():
+    boxes, masks = LoadAnnotations(with_bbox=True), LoadAnnotations(with_bbox=True, with_mask=True)
+    steps = speed_up([LoadImageFromFile(), boxes, masks, Mosaic()])
+    assert steps[0].fit_to is None and not (steps[1].remembers or steps[2].remembers)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +83,9 @@ def test_what_goes_into_a_mosaic_is_loaded_as_tiles_and_parsed_once():
 def test_a_step_between_sees_the_image_as_it_is(between):
     steps = [*loading(), TRANSFORMS.build(between)]
     mosaic = Mosaic(pre_transform=[*loading(), TRANSFORMS.build(between)])
-    *_, mosaic = speed_up([*steps, mosaic])
-    assert list(tile_sources([*steps, mosaic])) == []
-    assert steps[0].fit_to is None and not steps[1].remembers and not mosaic.remembers
+    loader, annotations, *_ = fast = speed_up([*steps, mosaic])
+    assert list(tile_sources(fast)) == []
+    assert loader.fit_to is None and not annotations.remembers
 
 
 @pytest.mark.parametrize(
@@ -89,10 +101,108 @@ def test_albumentations_are_called_when_a_member_fires():
     albu = TRANSFORMS.build(
         dict(type='mmdet.Albu', transforms=[dict(type='ToGray', p=0.5)], keymap={'img': 'image'})
     )
-    assert not getattr(albu, 'skips_idle', False)
-    assert speed_up([albu]) == [albu] and albu.skips_idle
+    (fast,) = speed_up([albu])
+    assert fast.skips_idle and not getattr(albu, 'skips_idle', False)
 
 
-def test_joined_steps_are_left_alone():
-    joined = MosaicAffine(dict(), BORDER)
-    assert speed_up([joined]) == [joined]
+@pytest.mark.parametrize('filters', [dict(min_area=900), dict(min_visibility=0.1), dict(clip=True)])
+def test_albumentations_that_filter_boxes_are_always_called(filters):
+    pytest.importorskip('albumentations')
+    params = dict(type='BboxParams', format='pascal_voc', label_fields=['gt_bboxes_labels'])
+    albu = dict(
+        type='mmdet.Albu',
+        transforms=[dict(type='Blur', p=0.01)],
+        bbox_params=params | filters,
+        keymap={'img': 'image', 'gt_bboxes': 'bboxes'},
+    )
+    assert not speed_up([TRANSFORMS.build(albu)])[0].skips_idle
+    albu['bbox_params'] = params
+    assert speed_up([TRANSFORMS.build(albu)])[0].skips_idle
+    assert not speed_up([TRANSFORMS.build(albu | dict(skip_img_without_anno=True))])[0].skips_idle
+
+
+def test_joined_steps_stay_joined():
+    assert names(speed_up([MosaicAffine(dict(), BORDER)])) == ['MosaicAffine']
+
+
+class Indices:
+    """Notes which images a mosaic asks a dataset for."""
+
+    def __init__(self, dataset) -> None:
+        self.asked: set[str] = set()
+        original = dataset.get_data_info
+
+        def noted(index):
+            info = original(index)
+            self.asked.add(Path(info['img_path']).name)
+            return info
+
+        dataset.get_data_info = noted
+
+
+def test_subsets_mix_their_own_images_alone(tmp_path):
+    dataset = build(write_set(tmp_path))
+    samples(dataset)
+    for kept in ([0, 1], [2, 3, 4]):
+        subset, plain = (
+            build(tmp_path, **options).get_subset(kept)
+            for options in ({}, dict(fast_pipeline=False))
+        )
+        seen = Indices(subset)
+        assert_close(samples(subset), samples(plain))
+        assert seen.asked == {f'{number}.png' for number in kept}
+    first, second = dataset.get_subset([0, 1]), dataset.get_subset([2, 3, 4])
+    samples(first)
+    again = build(tmp_path, fast_pipeline=False).get_subset([2, 3, 4])
+    assert_close(samples(second), samples(again))
+
+
+def test_datasets_may_share_built_steps(tmp_path):
+    steps = [TRANSFORMS.build(step) for step in PIPELINE]
+    folders = [tmp_path / name for name in 'ab']
+    for folder in folders:
+        folder.mkdir()
+        write_set(folder)
+    content = json.loads((folders[1] / 'ann.json').read_text())
+    for annotation in content['annotations']:
+        annotation['segmentation'] = [[0, 0, 9, 0, 9, 9, 0, 9]]
+    (folders[1] / 'ann.json').write_text(json.dumps(content))
+    shared = [build(folder, pipeline=steps) for folder in folders]
+    found = [samples(dataset) for dataset in shared]
+    for folder, tensors in zip(folders, found, strict=True):
+        assert_close(tensors, samples(build(folder, fast_pipeline=False)))
+
+
+def assert_close(found, expected) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        difference = (one.float() - other.float()).abs()
+        assert not len(difference.flatten()) or difference.float().mean() < 0.05
+
+
+class Bare(YOLOv5CocoDataset):
+    """A user's, which tells no sizes and no ids."""
+
+    def load_data_list(self):
+        infos = super().load_data_list()
+        for info in infos:
+            del info['img_id'], info['width'], info['height']
+        return infos
+
+    def filter_data(self):
+        return self.data_list
+
+
+def test_datasets_without_sizes_or_ids_load_as_before(tmp_path):
+    write_set(tmp_path)
+    pack = dict(type='mmyolo_lite.PackDetInputs', meta_keys=('img_path',))
+    options = dict(
+        data_root=str(tmp_path),
+        ann_file='ann.json',
+        data_prefix=dict(img=''),
+        metainfo=dict(classes=('a',)),
+        pipeline=[*PIPELINE[:-1], pack],
+    )
+    plain = samples(Bare(fast_pipeline=False, **options))
+    assert_close(samples(Bare(**options)), plain)

@@ -1,13 +1,16 @@
 """A training set with a cache gives the samples it gives without, and says what it cannot do."""
 
 import json
+import re
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
+from mmyolo_lite.apis.datasets import build_datasets
 from mmyolo_lite.datasets import image_cache, image_store, image_store_file
 from mmyolo_lite.datasets.image_cache import CacheSettings, memory_limit
 from mmyolo_lite.datasets.transforms.loading import LoadImageFromFile
@@ -15,6 +18,7 @@ from mmyolo_lite.errors import ConfigError, DataError
 from tests.datasets.cached_sets import (
     LOAD,
     MOSAIC,
+    PIPELINE,
     SCALE,
     SIZES_WH,
     are_equal,
@@ -76,7 +80,7 @@ def test_a_second_run_decodes_nothing(root, decoded, log):
     assert are_equal(samples(build(root, cache='disk')), first)
     assert len(decoded) == COUNT
     (path,) = (root / '.image_cache').glob('*.images')
-    assert path.name.startswith(f'{root.name}-ann-{SCALE[0]}x{SCALE[1]}-')
+    assert re.fullmatch(rf'{root.name}-ann-\w{{4}}-{SCALE[0]}x{SCALE[1]}-\w+.images', path.name)
     assert str(path) in log[-1]
 
 
@@ -346,3 +350,44 @@ def test_odd_answers_of_the_system_are_no_hindrance(tmp_path, content):
     if content is not None:
         (tmp_path / 'self').write_bytes(content)
     assert list(image_cache._rooms_of_groups(tmp_path / 'self', tmp_path)) == []
+
+
+@pytest.mark.parametrize('method', ['spawn', 'forkserver'])
+def test_without_fork_a_file_takes_the_place_of_memory(root, monkeypatch, method):
+    lines = []
+    monkeypatch.setattr(image_cache, 'print_log', lambda text, *_: lines.append(text))
+    monkeypatch.setattr(image_cache.multiprocessing, 'get_start_method', lambda **_: method)
+    build(root, cache='ram')
+    assert list((root / '.image_cache').glob('*.images'))
+    assert method in lines[0] and "'disk'" in lines[0]
+
+
+def test_loaders_that_are_not_served_are_named(root, monkeypatch):
+    lines = []
+    monkeypatch.setattr(image_cache, 'print_log', lambda text, *_: lines.append(text))
+    hue = dict(type='mmyolo_lite.YOLOv5HSVRandomAug')
+    build(root, cache='ram', pipeline=[*LOAD, hue, MOSAIC])
+    assert '1 of 2 steps' in lines[0]
+    build(root, cache='ram')
+    assert len(lines) == 1
+
+
+def test_settings_of_the_cache_do_not_reach_tools_that_look_at_data(root):
+    settings = dict(cache='ram', reduced_decode=True, cache_limit_gb=1, cache_dir='x')
+    node = dict(
+        type='YOLOv5CocoDataset',
+        data_root=str(root),
+        ann_file='ann.json',
+        data_prefix=dict(img=''),
+        metainfo=dict(classes=('a',)),
+        pipeline=PIPELINE,
+        **settings,
+    )
+    config = Config(dict(train_dataloader=dict(dataset=node), default_scope='mmyolo_lite'))
+    (without_steps,) = build_datasets(config)
+    assert len(without_steps) == COUNT
+    (dataset,) = build_datasets(config, pipeline=None)
+    names = [type(step).__name__ for step in dataset.pipeline.transforms]
+    assert names[2:4] == ['Mosaic', 'YOLOv5RandomAffine'], 'each step is seen by itself'
+    loaded = dataset.pipeline.transforms[0](dict(dataset.get_data_info(0), dataset=dataset))
+    assert loaded['img'].shape[1::-1] == SIZES_WH[0]

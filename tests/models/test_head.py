@@ -320,3 +320,11 @@ def test_an_image_gives_the_same_result_alone_and_in_a_padded_batch() -> None:
     assert len(alone.scores) == len(together.scores) > 0
     torch.testing.assert_close(alone.bboxes, together.bboxes)
     assert torch.equal(alone.masks, together.masks)
+
+
+def test_a_label_beyond_the_classes_ends_the_training() -> None:
+    model = detector('det')  # of 3 classes
+    targets = {'bboxes_labels': torch.tensor([[0.0, 5, 8, 8, 40, 40]])}
+    batch = model.data_preprocessor({'inputs': images(1), 'data_samples': targets}, True)
+    with pytest.raises(DataError, match='label 5, but the head has 3 classes'):
+        model(**batch, mode='loss')

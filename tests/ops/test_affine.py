@@ -108,6 +108,8 @@ def test_warped_pixels_are_those_of_opencv():
     )
     for matrix in random_matrices(20):
         expected = cv2.warpPerspective(img, matrix, (100, 70), borderValue=(1, 2, 3))
+        one = cv2.warpPerspective(img, matrix, (100, 70), borderValue=9)
+        np.testing.assert_array_equal(warp_image(img, matrix, (100, 70), 9), one)
         warped = warp_image(img, matrix, (100, 70), (1, 2, 3))
         np.testing.assert_array_equal(warped, expected)
         with_unused_channel = np.dstack([img, img[..., :1]])

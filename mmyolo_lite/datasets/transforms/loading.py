@@ -3,6 +3,7 @@
 import math
 import os.path as osp
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import cv2
@@ -72,7 +73,9 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
                 8-bit channels (the former not with ``ignore_empty=True``).
             DataError: the decoded size is not the ``height`` and ``width`` of the annotation file.
         """
-        return self._load(results) if self.fit_to is None else self._load_tile(results, self.fit_to)
+        if self.fit_to is None or 'width' not in results:
+            return self._load(results)
+        return self._load_tile(results, self.fit_to)
 
     def _load(self, results: dict) -> dict | None:
         path = results['img_path']
@@ -305,15 +308,21 @@ class LoadAnnotations(_MMDetLoadAnnotations):
         Raises:
             DataError: a run-length mask cannot be decoded.
         """
-        if not self.remembers or self.with_seg:  # maps are large
+        if not self.remembers or self.with_seg or 'img_id' not in results:  # maps are large
             return self._parse(results)
-        image = results['img_id']
+        image = (results.get('img_path'), results['img_id'])
         if image not in self._parsed:
             before = set(results)
             parsed = self._parse(results)
             self._parsed[image] = {key: parsed[key] for key in parsed if key not in before}
         results.update(self._parsed[image])
         return results
+
+    def with_own_memory(self) -> 'LoadAnnotations':
+        """Return a copy that remembers nothing yet."""
+        other = copy(self)
+        other._parsed = Memory()
+        return other
 
     def _parse(self, results: dict) -> dict:
         instances = [

@@ -10,7 +10,6 @@ import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 from mmdet.structures.bbox import HorizontalBoxes, autocast_box_type
 
-from mmyolo_lite.datasets.transforms.memory import Memory
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.registry import TRANSFORMS
 
@@ -77,9 +76,6 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
     """Images taken beside the current one."""
     keep_pieces: bool = False
     """Leave the samples that were mixed, the current one first, under ``mix_pieces``."""
-    remembers: bool = False
-    """Keep what is known of a partner beside its image, so that `pre_transform`, whose first step
-    loads the image and whose others parse annotations, does only the former the next time."""
 
     def __init__(
         self,
@@ -106,7 +102,6 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
         self.random_pop = random_pop
         self.max_refetch = max_refetch
         self.cache: list[dict] = []
-        self._partners = Memory()
         # Built through this package's registry, so that type names resolve without a default scope
         # as well.
         self.pre_transform = (
@@ -172,8 +167,6 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
 
     def _load(self, dataset: Any, index: int) -> dict | None:
         """Load one partner; None if `pre_transform` refuses it."""
-        if self.remembers and self.pre_transform is not None and index in self._partners:
-            return self.pre_transform.transforms[0](dict(self._partners[index]))
         sample = dataset.get_data_info(int(index))
         if self.pre_transform is None or sample is None:
             return sample
@@ -181,10 +174,6 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
         sample = self.pre_transform(sample)
         if sample is not None:
             sample.pop('dataset', None)
-            if self.remembers:
-                self._partners[index] = {
-                    key: value for key, value in sample.items() if key not in ('img', 'instances')
-                }
         return sample
 
     def _cached(self, results: dict, dataset: Any | None) -> list[dict]:

@@ -1,5 +1,6 @@
 """Mosaic and random affine in one step, without the canvas that lies between them."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import cv2
@@ -46,6 +47,9 @@ class MosaicAffine(MixTransform):
             self.mosaic.max_refetch,
         )
         self.output_wh = self.affine.output_wh(self.mosaic.canvas_wh)
+        grey = self.mosaic.pad_val
+        is_level = isinstance(grey, (int, float)) and 0 <= grey <= 255
+        self._is_usual = self.mosaic.bbox_clip_border and is_level
 
     def leave_alone(self, results: dict) -> dict:
         """Warp the resized image alone."""
@@ -54,9 +58,7 @@ class MosaicAffine(MixTransform):
     def mix(self, results: dict) -> dict:
         """Build the warped mosaic of ``results`` and its three partners."""
         samples = [results, *results['mix_results']]
-        if not (
-            self.mosaic.bbox_clip_border and all(_is_plain(sample['img']) for sample in samples)
-        ):
+        if not (self._is_usual and all(_is_plain(sample['img']) for sample in samples)):
             return self.affine.transform(self.mosaic.mix(results))
         placements = self.mosaic.place(samples, self.mosaic.draw_center())
         matrix, zoom = self.affine.draw_matrix(self.mosaic.canvas_wh, self.output_wh)
@@ -88,6 +90,10 @@ def _built(kind: type[Kind], given: Any) -> Kind:
     """Return a transform that is given, or build it from its arguments."""
     if isinstance(given, kind):
         return given
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f'MosaicAffine: {given!r} is neither a {kind.__name__} nor a dict of its arguments'
+        )
     arguments = {key: value for key, value in given.items() if key != 'type'}
     try:
         return kind(**arguments)

@@ -1,7 +1,7 @@
 """Say after each validation and test where its time went."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import torch
@@ -9,6 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
+
+from mmyolo_lite.datasets import coco_truth
 
 MIN_SHARE = 0.02
 """What other hooks take, such as drawing, is named from this share of the whole on."""
@@ -35,6 +37,10 @@ class ValidationTimeHook(Hook):
         self._begin: Any = None
         self._handles: list[Any] = []
         self._on_cuda = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Let go of annotations that no metric has asked for: all metrics are built by now."""
+        coco_truth.forget()
 
     def before_val_epoch(self, runner: Runner, what: str = 'val') -> None:
         """Start all clocks."""
@@ -77,8 +83,9 @@ class ValidationTimeHook(Hook):
         self._remove_handles()
         loop = runner.val_loop if what == 'val' else runner.test_loop
         name = 'validation' if what == 'val' else 'test'
-        images = len(loop.dataloader.dataset)
-        print_log(f'{name} of {images} images in {whole:.1f} s: {self._describe(whole)}', 'current')
+        dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
+        images = f' of {len(dataset)} images' if isinstance(dataset, Sized) else ''
+        print_log(f'{name}{images} in {whole:.1f} s: {self._describe(whole)}', 'current')
 
     def before_test_epoch(self, runner: Runner) -> None:
         """As in validation."""

@@ -12,6 +12,7 @@ from mmdet.structures import DetDataSample
 from mmengine.dist import get_world_size
 from torch import Tensor
 
+from mmyolo_lite.errors import DataError
 from mmyolo_lite.models.heads.head_modules import split_attributes
 from mmyolo_lite.models.targets import pack_samples
 from mmyolo_lite.ops.assign import (
@@ -152,7 +153,13 @@ class LossMixin:
         """
         logits = positives.gather(split_attributes(cls_map, self.num_base_priors)).float()
         classes = torch.arange(self.num_classes, device=logits.device)
-        # one_hot would look at the labels' range, for which the host has to wait
+        # looking at the labels' range, as one_hot does, an accelerator's host would have to wait
+        if logits.device.type == 'cpu' and int(positives.label.max()) >= self.num_classes:
+            raise DataError(
+                f'The batch has the label {int(positives.label.max())}, but the head has '
+                f'{self.num_classes} classes: set num_classes of the head to the number of classes '
+                'of the data set.'
+            )
         target = (positives.label[:, None] == classes).to(logits)
         if weight is None:
             return self.loss_cls(logits, target)

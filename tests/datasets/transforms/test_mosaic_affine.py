@@ -95,9 +95,22 @@ def test_boxes_without_masks_are_those_of_the_two_steps():
         assert_alike(expected, result)
 
 
-@pytest.mark.parametrize('mosaic', [dict(prob=0.3), dict(bbox_clip_border=False), dict(pad_val=7)])
+@pytest.mark.parametrize(
+    'mosaic',
+    [
+        dict(prob=0.3),
+        dict(bbox_clip_border=False),
+        dict(pad_val=7),
+        dict(pad_val=(1, 2, 3)),
+    ],
+)
 def test_other_settings_of_the_mosaic(mosaic):
     for expected, result in both(AXIS_ALIGNED, seeds=10, **mosaic):
+        assert_alike(expected, result)
+
+
+def test_one_number_for_the_border_is_what_opencv_makes_of_it():
+    for expected, result in both(dict(AXIS_ALIGNED, border_val=9), seeds=3):
         assert_alike(expected, result)
 
 
@@ -126,6 +139,7 @@ def test_grey_images_take_the_two_steps():
         (dict(img_scale=SCALE), dict(borders=(0, 0)), 'borders'),
         (dict(img_scale=SCALE), dict(border=(-96, -64)), 'leaves'),
         (dict(img_scale=(0, 1)), {}, 'img_scale'),
+        (None, {}, 'neither a Mosaic'),
     ],
 )
 def test_wrong_arguments_are_named(mosaic, affine, said):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from mmyolo_lite.datasets import coco_truth
 from mmyolo_lite.engine.hooks import validation_time
 from mmyolo_lite.engine.hooks.validation_time import (
     EndOfIterationHook,
@@ -151,3 +152,9 @@ def test_our_detectors_have_the_ends() -> None:
         detector = tiny.detector(kind)
         begin, end = network_ends(detector)
         assert begin is detector.data_preprocessor and end is detector.bbox_head.head_module
+
+
+def test_a_run_lets_go_of_annotations_that_no_metric_took(monkeypatch) -> None:
+    monkeypatch.setattr(coco_truth, '_handed', 'annotations')
+    ValidationTimeHook().before_run(None)
+    assert coco_truth._handed is None
