@@ -241,10 +241,6 @@ def measure_masks(config: Any, args: argparse.Namespace) -> dict[str, Any]:
         return head.mask_terms([None, None, None, levels, prototypes], samples, targets, ours)
 
     inputs = (*levels, prototypes)
-    terms, grads = zip(
-        *((way(), torch.autograd.grad(way().sum(), inputs)) for way in (plain, package)),
-        strict=True,
-    )
     values, ours_values = plain().detach(), package().detach()
     gradients, ours_gradients = (
         torch.autograd.grad(way().sum(), inputs) for way in (plain, package)

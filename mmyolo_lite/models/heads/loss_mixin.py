@@ -154,7 +154,7 @@ class LossMixin:
         logits = positives.gather(split_attributes(cls_map, self.num_base_priors)).float()
         classes = torch.arange(self.num_classes, device=logits.device)
         # looking at the labels' range, as one_hot does, an accelerator's host would have to wait
-        if logits.device.type == 'cpu' and int(positives.label.max()) >= self.num_classes:
+        if positives.valid is None and int(positives.label.max()) >= self.num_classes:
             raise DataError(
                 f'The batch has the label {int(positives.label.max())}, but the head has '
                 f'{self.num_classes} classes: set num_classes of the head to the number of classes '
