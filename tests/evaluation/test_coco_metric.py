@@ -109,7 +109,7 @@ def test_objects_of_the_samples_without_a_file(ann_file):
         for sample, info in zip(samples, infos, strict=True)
     ]
     assert scores(with_objects) == scores(with_objects, kind=mmdet.evaluation.CocoMetric)
-    with pytest.raises(AssertionError, match='ann_file'):
+    with pytest.raises(ConfigError, match='set its ann_file'):
         scores(samples)
 
 
