@@ -28,13 +28,6 @@ INPUT_HW = (640, 640)
 CLASSES = 80
 BOX_REPEATS = 10  # of boxes, for each repeat of masks: they are quick
 MOST_DIFFERENCE = 1e-4  # pixels
-CFG = {
-    'multi_label': True,
-    'score_thr': 0.001,
-    'nms_pre': 30000,
-    'max_per_img': 300,
-    'nms': {'type': 'nms', 'iou_threshold': 0.65},
-}
 META = {'ori_shape': INPUT_HW, 'scale_factor': (1.0, 1.0), 'batch_input_shape': INPUT_HW}
 BOX_TITLES = (
     *('objects', 'candidates', 'part', 'plain ms', 'ms', 'times faster', 'plain sigmoids'),
@@ -82,7 +75,7 @@ def box_parts(head: Any, maps: list) -> tuple[dict[str, Ways], int]:
     """Return both ways of each part, and the number of candidates."""
     from mmyolo_lite.ops.boxes import clip_boxes
     from mmyolo_lite.ops.nms import batched_nms
-    from tests.models.plain_predict import plain_candidates, plain_nms, plain_predict
+    from tests.models.plain_predict import CFG, plain_candidates, plain_nms, plain_predict
 
     def plain(way: Callable) -> Any:
         result = way(head, maps, CFG)

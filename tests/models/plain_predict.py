@@ -15,6 +15,15 @@ from torchvision.ops import nms
 
 from mmyolo_lite.models.heads.head_modules import flatten_levels
 
+CFG = {
+    'multi_label': True,
+    'score_thr': 0.001,
+    'nms_pre': 30000,
+    'max_per_img': 300,
+    'nms': {'type': 'nms', 'iou_threshold': 0.65},
+}
+"""Settings of prediction, those of the shipped configs for COCO."""
+
 
 def plain_candidates(head: Any, maps: Sequence[Any], cfg: dict) -> InstanceData:
     """Decode all priors of the first image and take the sigmoid of all its logits, then filter.

@@ -14,6 +14,7 @@ from mmyolo_lite.ops.nms import batched_nms
 from mmyolo_lite.registry import MODELS
 from tests.models import tiny
 from tests.models.plain_predict import (
+    CFG,
     count_work,
     crowded_maps,
     difference,
@@ -24,13 +25,6 @@ from tests.models.plain_predict import (
 from tests.ops.plain_masks import plain_masks
 
 SIDE = 256
-CFG = {
-    'multi_label': True,
-    'score_thr': 0.001,
-    'nms_pre': 30000,
-    'max_per_img': 300,
-    'nms': {'type': 'nms', 'iou_threshold': 0.65},
-}
 
 
 def predict(head: Any, maps: list, side: int = SIDE, **options: Any) -> InstanceData:

@@ -1,7 +1,7 @@
 """Say after each validation and test where its time went."""
 
 import time
-from collections.abc import Sequence, Sized
+from collections.abc import Sized
 from typing import Any
 
 import torch
@@ -42,8 +42,10 @@ class ValidationTimeHook(Hook):
         """Let go of annotations that no metric has asked for: all metrics are built by now."""
         coco_truth.forget()
 
-    def before_val_epoch(self, runner: Runner, what: str = 'val') -> None:
+    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
         """Start all clocks."""
+        if mode == 'train':
+            return
         self._remove_handles()
         self.seconds = {'data': 0.0, 'step': 0.0}
         self._network, self._begin = [], None
@@ -56,58 +58,41 @@ class ValidationTimeHook(Hook):
             ]
         self._started = self._since = time.perf_counter()
 
-    def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+    def _before_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = 'train'
+    ) -> None:
         """End of waiting for a batch."""
-        self._pass('data')
+        if mode != 'train':
+            self._pass('data')
 
-    def after_val_iter(
+    def _after_iter(
         self,
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Sequence | None = None,
+        outputs: Any = None,
+        mode: str = 'train',
     ) -> None:
         """End of a step."""
-        self._pass('step')
+        if mode != 'train':
+            self._pass('step')
 
     def resume(self) -> None:
         """Begin to wait for the next batch, or for the scores."""
         self._since = time.perf_counter()
 
-    def after_val_epoch(
-        self, runner: Runner, metrics: dict[str, float] | None = None, what: str = 'val'
-    ) -> None:
+    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
         """Log the line."""
+        if mode == 'train':
+            return
         self._pass('scoring')
         whole = self._since - self._started
         self._remove_handles()
-        loop = runner.val_loop if what == 'val' else runner.test_loop
-        name = 'validation' if what == 'val' else 'test'
+        loop = runner.val_loop if mode == 'val' else runner.test_loop
+        name = 'validation' if mode == 'val' else 'test'
         dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
         images = f' of {len(dataset)} images' if isinstance(dataset, Sized) else ''
         print_log(f'{name}{images} in {whole:.1f} s: {self._describe(whole)}', 'current')
-
-    def before_test_epoch(self, runner: Runner) -> None:
-        """As in validation."""
-        self.before_val_epoch(runner, 'test')
-
-    def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """As in validation."""
-        self.before_val_iter(runner, batch_idx, data_batch)
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence | None = None,
-    ) -> None:
-        """As in validation."""
-        self.after_val_iter(runner, batch_idx, data_batch, outputs)
-
-    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """As in validation."""
-        self.after_val_epoch(runner, metrics, 'test')
 
     def _pass(self, part: str) -> None:
         """Count the time since the last call for a part."""
@@ -163,13 +148,10 @@ class EndOfIterationHook(Hook):
     def __init__(self, clock: ValidationTimeHook) -> None:
         self.clock = clock
 
-    def after_val_iter(self, *args: Any, **kwargs: Any) -> None:
+    def _after_iter(self, runner: Runner, *args: Any, mode: str = 'train', **kwargs: Any) -> None:
         """Resume the clock."""
-        self.clock.resume()
-
-    def after_test_iter(self, *args: Any, **kwargs: Any) -> None:
-        """Resume the clock."""
-        self.clock.resume()
+        if mode != 'train':
+            self.clock.resume()
 
 
 def register_validation_time(runner: Runner) -> None:
