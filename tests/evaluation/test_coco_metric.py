@@ -17,24 +17,13 @@ from mmyolo_lite.errors import ConfigError, DataError, DependencyError
 from mmyolo_lite.evaluation import CocoMetric, coco_scores
 from mmyolo_lite.ops.run_length_masks import RunLengthMasks
 from tests.evaluation import samples as given
+from tests.evaluation.conftest import BACKENDS
 from tests.evaluation.samples import FILE_CLASSES, HEIGHT, KINDS, WIDTH
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword"
 )
-BACKENDS = ('pycocotools', 'faster_coco_eval')
 SQUARE = [40, 10, 60, 10, 60, 30, 40, 30]
-
-
-@pytest.fixture
-def ann_file(tmp_path: Path) -> Path:
-    return given.write_set(tmp_path)
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    pytest.importorskip(request.param)
-    return request.param
 
 
 def spoiled(ann_file: Path, classes: tuple[str, ...] = FILE_CLASSES, seed: int = 0) -> list[dict]:

@@ -15,18 +15,6 @@ from tests.evaluation.samples import FILE_CLASSES, KINDS
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword"
 )
-BACKENDS = ('pycocotools', 'faster_coco_eval')
-
-
-@pytest.fixture
-def ann_file(tmp_path: Path) -> Path:
-    return given.write_set(tmp_path)
-
-
-@pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    pytest.importorskip(request.param)
-    return request.param
 
 
 def score(ann_file: Path, data, samples: list[dict], backend: str) -> dict[str, float]:
