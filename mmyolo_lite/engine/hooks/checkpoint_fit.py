@@ -73,16 +73,12 @@ class CheckpointFitHook(Hook):
                 and its state is missing.
         """
         source = runner._load_from or 'of the work dir'
-        weights = _weights(checkpoint, source)
+        weights = weights_of(checkpoint, source)
         if runner._resume:
             _check_state(checkpoint, source)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model = model.module if isinstance(model, BaseTTAModel) else model
-        shapes, missing, total = misfits(model, weights)
-        if len(shapes) + len(missing) == total or (
-            (shapes or missing) and (self.strict or runner._resume)
-        ):
-            raise CheckpointError(_message(source, shapes, missing, total))
+        check_fit(model, weights, source, strict=self.strict or runner._resume)
         if self.strict or runner._resume:
             _check_classes(checkpoint, runner, source)
 
@@ -115,7 +111,24 @@ def _check_classes(checkpoint: dict, runner: Runner, source: str) -> None:
     )
 
 
-def _weights(checkpoint: Any, source: str) -> dict[str, Tensor]:
+def check_fit(model: nn.Module, weights: dict[str, Any], source: str, strict: bool = True) -> None:
+    """Check weights against a model.
+
+    Args:
+        model: the model.
+        weights: state dict, as :func:`weights_of` gives it.
+        source: what messages call the checkpoint.
+        strict: every tensor of the model has to be there, in its shape; without it one is enough.
+
+    Raises:
+        CheckpointError: they do not fit.
+    """
+    shapes, missing, total = misfits(model, weights)
+    if len(shapes) + len(missing) == total or (strict and (shapes or missing)):
+        raise CheckpointError(_message(source, shapes, missing, total))
+
+
+def weights_of(checkpoint: Any, source: str) -> dict[str, Tensor]:
     """Return the state dict of `checkpoint`; bare weights are wrapped, in place.
 
     Raises:
