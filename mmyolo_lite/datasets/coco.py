@@ -30,11 +30,8 @@ from mmyolo_lite.datasets.doctor.kinds import Severity
 from mmyolo_lite.datasets.fast_pipeline import private, speed_up
 from mmyolo_lite.datasets.image_cache import CacheSettings
 from mmyolo_lite.datasets.image_cache import set_up as set_up_cache
-from mmyolo_lite.datasets.transforms.loading import (
-    LoadAnnotations,
-    UnreadableImageError,
-    has_mask,
-)
+from mmyolo_lite.datasets.transforms.load_annotations import LoadAnnotations, has_mask
+from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.registry import DATASETS, TASK_UTILS
 

@@ -12,7 +12,8 @@ from mmdet.datasets.transforms import Albu as MMDetAlbu
 from mmyolo_lite.compat.albu import changes_nothing_when_idle
 from mmyolo_lite.datasets.transforms.affine import YOLOv5RandomAffine
 from mmyolo_lite.datasets.transforms.albu import Albu
-from mmyolo_lite.datasets.transforms.loading import LoadAnnotations, LoadImageFromFile
+from mmyolo_lite.datasets.transforms.load_annotations import LoadAnnotations
+from mmyolo_lite.datasets.transforms.loading import LoadImageFromFile
 from mmyolo_lite.datasets.transforms.mix import MixTransform
 from mmyolo_lite.datasets.transforms.mosaic import Mosaic
 from mmyolo_lite.datasets.transforms.mosaic_affine import MosaicAffine
@@ -21,10 +22,10 @@ from mmyolo_lite.datasets.transforms.mosaic_affine import MosaicAffine
 def speed_up(transforms: Sequence[Any]) -> list[Any]:
     """Return the steps of a pipeline with its slow parts replaced; subclasses are left alone.
 
-    `Mosaic` directly before `YOLOv5RandomAffine` becomes `MosaicAffine`; `Albu` is not called when
-    none of its members would do anything; images that go into a mosaic become tiles as they are
-    loaded, and their annotations are parsed once. The same numbers are drawn in the same order
-    (spec: data.md 9.3).
+    `Mosaic` directly before `YOLOv5RandomAffine` becomes `MosaicAffine`, for which only tiles in
+    sight are decoded; `Albu` is not called when none of its members would do anything; images that
+    go into a mosaic become tiles as they are loaded, and their annotations are parsed once. The
+    same numbers are drawn in the same order (spec: data.md 9.3).
 
     Args:
         transforms: The steps, built; they stay as they are. Pipelines that mixing transforms hold
@@ -35,7 +36,10 @@ def speed_up(transforms: Sequence[Any]) -> list[Any]:
         source.loader.fit_to = source.fit_wh
         for annotations in source.annotations:
             annotations.remembers = True
-    return _joined(steps)
+    joined = _joined(steps)
+    for source in tile_sources(joined):
+        source.loader.defers = source.may_defer
+    return joined
 
 
 def private(transforms: Sequence[Any]) -> list[Any]:
@@ -74,6 +78,8 @@ class TileSource(NamedTuple):
     annotations: list[LoadAnnotations]
     fit_wh: tuple[int, int]
     """Width and height that the mosaic scales each image to fit."""
+    may_defer: bool
+    """The mosaic decodes by itself what it needs."""
 
 
 def makes_usual_images(loader: LoadImageFromFile) -> bool:
@@ -116,4 +122,5 @@ def tile_sources(transforms: Sequence[Any]) -> Iterator[TileSource]:
                 and all(type(other) is LoadAnnotations for other in annotations)
                 and len(annotations) <= 1
             ):
-                yield TileSource(loader, list(annotations), mosaic.img_scale)
+                may_defer = isinstance(step, MosaicAffine)
+                yield TileSource(loader, list(annotations), mosaic.img_scale, may_defer)

@@ -131,9 +131,9 @@ def _make_store(
 ) -> ImageStore:
     def load(image: Image) -> Tile:
         path, width, height = image
-        loaded = source.loader.transform({'img_path': path, 'width': width, 'height': height})
-        assert loaded is not None  # such loaders do not ignore empty files
-        return loaded['img']
+        tile = source.loader.read_tile(path, (width, height))
+        assert tile is not None  # such loaders do not ignore empty files
+        return tile
 
     # a path twice is one image; a path with two sizes is a mistake that training reports
     wanted = Wanted(list(dict.fromkeys(images)), source.fit_wh, load)

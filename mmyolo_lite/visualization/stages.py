@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mmyolo_lite.datasets.coco_checks import defect_of_mask
-from mmyolo_lite.datasets.transforms.loading import object_rings
+from mmyolo_lite.datasets.transforms.load_annotations import object_rings
 from mmyolo_lite.datasets.transforms.mix import MixTransform
 from mmyolo_lite.errors import DataError
 from mmyolo_lite.visualization.drawing import (

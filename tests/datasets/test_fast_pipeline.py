@@ -18,6 +18,7 @@ from mmyolo_lite.datasets.transforms import (
     YOLOv5RandomAffine,
 )
 from mmyolo_lite.registry import TRANSFORMS
+from mmyolo_lite.visualization.stages import run_stages
 from tests.datasets.cached_sets import PIPELINE, build, samples, write_set
 
 BORDER = dict(border=(-320, -320))
@@ -64,6 +65,36 @@ def test_what_goes_into_a_mosaic_is_loaded_as_tiles_and_parsed_once():
     assert annotations.remembers and partner_annotations.remembers
     assert given[0].fit_to is None and not given[1].remembers, 'what was given stays as it is'
     assert given[2].pre_transform.transforms[0].fit_to is None
+
+
+def test_tiles_out_of_sight_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_set(tmp_path)
+    read: list[str] = []
+    load = LoadImageFromFile._load
+    monkeypatch.setattr(
+        LoadImageFromFile,
+        '_load',
+        lambda self, results: read.append(results['img_path']) or load(self, results),
+    )
+    zoomed = [
+        {**step, 'scaling_ratio_range': (4.0, 4.0)} if 'scaling_ratio_range' in step else step
+        for step in PIPELINE
+    ]
+    plain = samples(build(tmp_path, pipeline=zoomed, fast_pipeline=False))
+    decoded_by_plain = len(read)
+    read.clear()
+    fast = samples(build(tmp_path, pipeline=zoomed))
+    assert len(read) < 0.8 * decoded_by_plain
+    for one, other in zip(plain[::4], fast[::4], strict=True):
+        assert (one.int() - other.int()).abs().max() <= 1
+
+
+def test_pieces_that_a_mosaic_hands_on_are_decoded(tmp_path: Path):
+    dataset = build(write_set(tmp_path))
+    info = {**dataset.get_data_info(0), 'dataset': dataset}
+    stages = run_stages(dataset.pipeline.transforms, info)
+    pieces = next(stage.pieces for stage in stages if stage.pieces)
+    assert len(pieces) == 4 and all(piece['img'].ndim == 3 for piece in pieces)
 
 
 def test_annotations_parsed_in_two_steps_are_not_remembered():

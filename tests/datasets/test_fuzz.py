@@ -34,7 +34,8 @@ from mmyolo_lite.datasets.converters.yolo import YoloOptions, convert_yolo, pars
 from mmyolo_lite.datasets.doctor.fix import fix_set
 from mmyolo_lite.datasets.doctor.kinds import KINDS, Severity
 from mmyolo_lite.datasets.doctor.sets import CheckedSet, check_sets
-from mmyolo_lite.datasets.transforms.loading import LoadAnnotations, LoadImageFromFile
+from mmyolo_lite.datasets.transforms.load_annotations import LoadAnnotations
+from mmyolo_lite.datasets.transforms.loading import LoadImageFromFile
 from mmyolo_lite.errors import UserError
 from tests.datasets import fuzz_sets
 from tests.datasets.mutations import Files, damaged, save

@@ -5,7 +5,8 @@ from mmyolo_lite.datasets.transforms.albu import Albu
 from mmyolo_lite.datasets.transforms.color import YOLOv5HSVRandomAug
 from mmyolo_lite.datasets.transforms.copy_paste import YOLOv5CopyPaste
 from mmyolo_lite.datasets.transforms.formatting import PackDetInputs, RemoveDataElement
-from mmyolo_lite.datasets.transforms.loading import LoadAnnotations, LoadImageFromFile
+from mmyolo_lite.datasets.transforms.load_annotations import LoadAnnotations
+from mmyolo_lite.datasets.transforms.loading import LoadImageFromFile
 from mmyolo_lite.datasets.transforms.mixup import YOLOv5MixUp
 from mmyolo_lite.datasets.transforms.mosaic import Mosaic
 from mmyolo_lite.datasets.transforms.mosaic_affine import MosaicAffine

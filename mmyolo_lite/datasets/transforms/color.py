@@ -9,6 +9,9 @@ from mmyolo_lite.registry import TRANSFORMS
 _HUES = 180
 """OpenCV stores the hue of a uint8 image in steps of two degrees."""
 
+_ROWS = 64
+"""So many rows at a time stay in the processor's cache from the first step to the last."""
+
 
 def scale_hsv(img: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """Multiply hue (cyclic), saturation and value (both clipped) of an image by three gains.
@@ -22,11 +25,16 @@ def scale_hsv(img: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """
     levels = np.arange(256, dtype=np.float64)
     tables = (levels * gains[0] % _HUES, *(np.clip(levels * gain, 0, 255) for gain in gains[1:]))
-    hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV)
-    channels = cv2.split(hsv)
-    for channel, table in zip(channels, tables, strict=True):
-        cv2.LUT(channel, table.astype(np.uint8), dst=channel)
-    return cv2.cvtColor(cv2.merge(channels, dst=hsv), cv2.COLOR_HSV2BGR)
+    tables_of_bytes = [table.astype(np.uint8) for table in tables]
+    result, hsv, channels = np.empty_like(img, order='C'), None, None
+    for start in range(0, len(img), _ROWS):
+        rows = slice(start, start + _ROWS)
+        hsv = cv2.cvtColor(img[rows], cv2.COLOR_BGR2HSV, dst=hsv)
+        channels = cv2.split(hsv, mv=channels)
+        for channel, table in zip(channels, tables_of_bytes, strict=True):
+            cv2.LUT(channel, table, dst=channel)
+        cv2.cvtColor(cv2.merge(channels, dst=hsv), cv2.COLOR_HSV2BGR, dst=result[rows])
+    return result
 
 
 @TRANSFORMS.register_module()

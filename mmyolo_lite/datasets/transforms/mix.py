@@ -123,6 +123,10 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
         """Return what to go on with when `prob` decides against mixing."""
         return results
 
+    def pieces(self, results: dict) -> list[dict]:
+        """Return the samples that are about to be mixed, the current one first."""
+        return [dict(results), *results['mix_results']]
+
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
         """Mix, or not. The handle ``results['dataset']`` stays in the result either way."""
@@ -137,7 +141,7 @@ class MixTransform(BaseTransform, metaclass=ABCMeta):
         results['mix_results'] = (
             self._cached(results, dataset) if self.use_cached else self._fetch(dataset)
         )
-        pieces = [dict(results), *results['mix_results']] if self.keep_pieces else None
+        pieces = self.pieces(results) if self.keep_pieces else None
         results = self.mix(results)
         del results['mix_results']
         if pieces is not None:

@@ -1,12 +1,13 @@
 """Mosaic and random affine in one step, without the canvas that lies between them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
 from mmyolo_lite.datasets.transforms.affine import YOLOv5RandomAffine
+from mmyolo_lite.datasets.transforms.loading import DeferredTile
 from mmyolo_lite.datasets.transforms.mix import MixTransform, join_labels, set_image
 from mmyolo_lite.datasets.transforms.mosaic import Mosaic, Placement, Window, as_tile
 from mmyolo_lite.errors import ConfigError
@@ -53,12 +54,19 @@ class MosaicAffine(MixTransform):
 
     def leave_alone(self, results: dict) -> dict:
         """Warp the resized image alone."""
+        _decode([results])
         return self.affine.transform(self.mosaic.leave_alone(results))
+
+    def pieces(self, results: dict) -> list[dict]:
+        """Return the samples with their images decoded."""
+        _decode([results, *results['mix_results']])
+        return super().pieces(results)
 
     def mix(self, results: dict) -> dict:
         """Build the warped mosaic of ``results`` and its three partners."""
         samples = [results, *results['mix_results']]
         if not (self._is_usual and all(_is_plain(sample['img']) for sample in samples)):
+            _decode(samples)
             return self.affine.transform(self.mosaic.mix(results))
         placements = self.mosaic.place(samples, self.mosaic.draw_center())
         matrix, zoom = self.affine.draw_matrix(self.mosaic.canvas_wh, self.output_wh)
@@ -101,12 +109,23 @@ def _built(kind: type[Kind], given: Any) -> Kind:
         raise ConfigError(f'MosaicAffine: {error}') from error
 
 
-def _is_plain(img: np.ndarray) -> bool:
-    """Say whether an image is a usual one, (H, W, 3) uint8."""
+def _decode(samples: Sequence[dict]) -> None:
+    """Put images in the place of tiles that are not decoded yet."""
+    for sample in samples:
+        if isinstance(sample['img'], DeferredTile):
+            sample['img'] = sample['img'].array()
+
+
+def _is_plain(img: np.ndarray | DeferredTile) -> bool:
+    """Say whether an image is a usual one, (H, W, 3) uint8, as tiles are."""
+    if isinstance(img, DeferredTile):
+        return True
     return img.dtype == np.uint8 and img.ndim == 3 and img.shape[2] == 3
 
 
-def _paste(canvas: np.ndarray, img: np.ndarray, placement: Placement, seen: Window) -> None:
+def _paste(
+    canvas: np.ndarray, img: np.ndarray | DeferredTile, placement: Placement, seen: Window
+) -> None:
     """Put what is seen of a tile into `canvas`, the part `seen` of the whole canvas."""
     left, top, right, bottom = (
         choose(pasted, limit)
@@ -115,7 +134,7 @@ def _paste(canvas: np.ndarray, img: np.ndarray, placement: Placement, seen: Wind
     if left >= right or top >= bottom:
         return
     shift_x, shift_y = placement.shift_xy
-    tile = as_tile(img, placement)
+    tile = as_tile(img.array() if isinstance(img, DeferredTile) else img, placement)
     part = tile[top - shift_y : bottom - shift_y, left - shift_x : right - shift_x]
     place = canvas[top - seen[1] : bottom - seen[1], left - seen[0] : right - seen[0]]
     cv2.cvtColor(part, cv2.COLOR_BGR2BGRA, dst=place)

@@ -30,3 +30,10 @@ def test_three_uniforms_set_the_gains():
     np.testing.assert_array_equal(results['img'], scale_hsv(img, gains))
     np.testing.assert_array_equal(img, before)
     assert results['img'].dtype == np.uint8
+
+
+def test_rows_are_independent_of_each_other():
+    img = np.random.default_rng(0).integers(0, 256, (150, 8, 3)).astype(np.uint8)
+    gains = np.array([1.01, 1.4, 0.8])
+    by_row = np.concatenate([scale_hsv(row[None], gains) for row in img])
+    np.testing.assert_array_equal(scale_hsv(img, gains), by_row)
