@@ -52,7 +52,7 @@ METRICS = _child(_root.METRICS, 'evaluation')
 EVALUATOR = _child(_root.EVALUATOR, 'evaluation')
 TASK_UTILS = _child(_root.TASK_UTILS, 'models', 'datasets.registered')
 VISUALIZERS = _child(_root.VISUALIZERS, 'visualization')
-VISBACKENDS = _child(_root.VISBACKENDS, 'visualization')
+VISBACKENDS = _child(_root.VISBACKENDS, 'visualization.vis_backends')
 LOG_PROCESSORS = _child(_root.LOG_PROCESSORS, 'engine')
 INFERENCERS = _child(_root.INFERENCERS, 'apis')
 

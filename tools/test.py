@@ -3,7 +3,12 @@
 import argparse
 
 from mmyolo_lite import startup
-from mmyolo_lite.apis.cli import add_config_arguments, add_launcher_arguments, run_cli
+from mmyolo_lite.apis.cli import (
+    add_config_arguments,
+    add_launcher_arguments,
+    add_vis_argument,
+    run_cli,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,6 +29,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
     parser.add_argument('--tta', action='store_true', help='test with augmented views (boxes only)')
+    add_vis_argument(parser)
     add_launcher_arguments(parser)
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
@@ -36,10 +42,11 @@ def main() -> None:
     args = parse_args()
     startup.pause_collection()
     from mmyolo_lite.engine import config as configs
-    from mmyolo_lite.engine import runner
+    from mmyolo_lite.engine import runner, watching
 
     config = configs.load_config(args.config, args.cfg_options, configs.TEST_PARTS)
     configs.set_work_dir(config, args.work_dir, args.config)
+    watching.choose_backends(config, args.vis)
     configs.set_launcher(config, args.launcher, args.local_rank)
     config.load_from = args.checkpoint
     if args.show or args.show_dir:

@@ -3,7 +3,12 @@
 import argparse
 
 from mmyolo_lite import startup
-from mmyolo_lite.apis.cli import add_config_arguments, add_launcher_arguments, run_cli
+from mmyolo_lite.apis.cli import (
+    add_config_arguments,
+    add_launcher_arguments,
+    add_vis_argument,
+    run_cli,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,6 +28,7 @@ def parse_args() -> argparse.Namespace:
         metavar='CKPT',
         help='continue from CKPT, or from the newest checkpoint of the work dir',
     )
+    add_vis_argument(parser)
     add_launcher_arguments(parser)
     return parser.parse_args()
 
@@ -32,10 +38,11 @@ def main() -> None:
     args = parse_args()
     startup.pause_collection()
     from mmyolo_lite.engine import config as configs
-    from mmyolo_lite.engine import runner
+    from mmyolo_lite.engine import runner, watching
 
     config = configs.load_config(args.config, args.cfg_options, configs.TRAIN_PARTS)
     configs.set_work_dir(config, args.work_dir, args.config)
+    watching.choose_backends(config, args.vis)
     configs.set_launcher(config, args.launcher, args.local_rank)
     configs.set_resume(config, args.resume)
     if args.amp:

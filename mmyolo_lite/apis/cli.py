@@ -39,6 +39,16 @@ class _ConfigOptions(Action):
         DictAction(self.option_strings, self.dest)(parser, *args, **kwargs)
 
 
+def add_vis_argument(parser: ArgumentParser) -> None:
+    """Add ``--vis``, where curves go."""
+    parser.add_argument(
+        '--vis',
+        nargs='+',
+        choices=('local', 'tensorboard', 'wandb'),
+        help="where curves and pictures are recorded, in place of the config's vis_backends",
+    )
+
+
 def add_launcher_arguments(parser: ArgumentParser) -> None:
     """Add ``--launcher``, and the ``--local_rank`` that some launchers give."""
     parser.add_argument(

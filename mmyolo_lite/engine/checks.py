@@ -20,7 +20,7 @@ _PACKAGES = (
     'engine',
     'engine.hooks',
     'evaluation',
-    'visualization',
+    'visualization.vis_backends',
 )
 # read by mmengine's registries and runner before the constructor is called
 _RESERVED = {'type', '_scope_', '_delete_', 'priority', 'constructor', 'paramwise_cfg'}

@@ -10,29 +10,45 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 
 from mmyolo_lite.engine.build_errors import config_errors
 from mmyolo_lite.engine.checks import LOADERS, check_config
 from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
 from mmyolo_lite.engine.hooks.sync_buffers import SyncModelBuffersHook
 from mmyolo_lite.engine.hooks.validation_time import register_validation_time
+from mmyolo_lite.engine.watching import check_backends
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.startup import settle
+from mmyolo_lite.visualization.guarded_backend import guard_backends
+
+
+class WatchedRunner(Runner):
+    """mmengine's runner, whose visualization backends may fail without ending the run."""
+
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        """Build the visualizer and guard its backends."""
+        built = super().build_visualizer(visualizer)
+        guard_backends(built, resumes=bool(self.cfg.get('resume')))
+        return built
 
 
 def build_runner(config: Config) -> Runner:
     """Check a config and build its runner; data and weights are read when the runner starts.
 
     Raises:
-        ConfigError: a field or a type that nobody knows.
+        ConfigError: a field or a type that nobody knows, or a visualization backend that does
+            not start.
+        DependencyError: the package of a visualization backend is missing.
     """
     check_config(config)
+    check_backends(config)
     if get_device() == 'cpu':
         for loader in filter(None, map(config.get, LOADERS)):
             loader.pop('pin_memory', None)  # PyTorch warns of it at every epoch
     _join_processes(config.get('launcher', 'none'))
     with config_errors(config):
-        build = RUNNERS.build if 'runner_type' in config else Runner.from_cfg
+        build = RUNNERS.build if 'runner_type' in config else WatchedRunner.from_cfg
         runner = build(config)
     register_validation_time(runner)
     settle()
