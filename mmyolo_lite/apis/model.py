@@ -1,5 +1,8 @@
 """A trained model, ready for images: built from a config and a checkpoint, without a runner."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +14,14 @@ from mmdet.visualization import get_palette
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from numpy.typing import NDArray
 from torch import nn
 
 from mmyolo_lite.datasets.batch_shapes import BatchShapePolicy
+from mmyolo_lite.datasets.transforms.loading import LoadImageFromFile
 from mmyolo_lite.engine.build_errors import config_errors
 from mmyolo_lite.engine.checks import (
     configured_classes,
@@ -42,7 +47,8 @@ class InferenceModel:
         config: what it was built from.
         class_names: by label.
         palette: (R, G, B) of 0 to 255, by label.
-        pipeline: takes an image from ``img_path`` or ``img`` to the packed sample.
+        loader: reads an image file as the config's test does.
+        pipeline: takes an image in memory to the packed sample.
         has_masks: it predicts masks.
         batch_shapes: the smallest letterbox for a batch of one, where the config tests with it.
     """
@@ -51,6 +57,7 @@ class InferenceModel:
     config: Config
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
+    loader: LoadImageFromFile
     pipeline: Compose
     has_masks: bool
     batch_shapes: BatchShapePolicy | None = None
@@ -59,6 +66,14 @@ class InferenceModel:
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.network.parameters()).device
+
+    def read(self, path: str | Path) -> NDArray[np.uint8]:
+        """Return the image of a file, (H, W, 3) uint8 BGR, its EXIF orientation applied.
+
+        Raises:
+            UnreadableImageError: the file is missing or holds no image.
+        """
+        return self.loader(dict(img_path=str(path)))['img']
 
     def prepare(self, image: NDArray[np.uint8], name: str = '') -> dict[str, Any]:
         """Return the network's sample of an image.
@@ -119,24 +134,41 @@ def load_model(
     meta = _dataset_meta(config, loaded)
     count = _number_of_classes(config, meta)
     init_default_scope(config.get('default_scope', 'mmyolo_lite'))
-    with config_errors(config):
+    with config_errors(config), _errors_alone():
         network = MODELS.build(config.model)
-        pipeline, shapes = _image_pipeline(config)
+        loader, pipeline, shapes = _image_pipeline(config)
     if loaded is not None:
-        weights = weights_of(loaded, str(checkpoint))
-        check_fit(network, weights, str(checkpoint))
-        network.load_state_dict(
-            {name.removeprefix('module.'): value for name, value in weights.items()}, strict=False
-        )
+        _put_weights(network, loaded, str(checkpoint))
     return InferenceModel(
         network=network.to(target).eval(),
         config=config,
         class_names=_class_names(meta, count),
         palette=_palette(meta, count),
+        loader=loader,
         pipeline=pipeline,
         has_masks=has_masks(config),
         batch_shapes=shapes,
     )
+
+
+def _put_weights(network: nn.Module, loaded: Any, name: str) -> None:
+    weights = weights_of(loaded, name)
+    check_fit(network, weights, name)
+    network.load_state_dict(
+        {key.removeprefix('module.'): value for key, value in weights.items()}, strict=False
+    )
+
+
+@contextmanager
+def _errors_alone() -> Iterator[None]:
+    """Keep the log free of hints on training, such as that one class needs no class loss."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _device(name: str | None) -> torch.device:
@@ -202,23 +234,34 @@ def _palette(meta: dict[str, Any], count: int) -> tuple[tuple[int, int, int], ..
     return tuple(get_palette('random', max(count, 1)))
 
 
-def _image_pipeline(config: Config) -> tuple[Compose, BatchShapePolicy | None]:
-    """Return the test pipeline for images that are in memory, and the shape policy for one image.
+def _image_pipeline(
+    config: Config,
+) -> tuple[LoadImageFromFile, Compose, BatchShapePolicy | None]:
+    """Return the step of the test pipeline that reads files, those for images that are in memory,
+    and the shape policy for one image.
 
     Raises:
         ConfigError: there is no test pipeline.
     """
     dataset = _test_dataset(config)
-    steps = list(dataset.get('pipeline') or config.get('test_pipeline') or ())
+    every = list(dataset.get('pipeline') or config.get('test_pipeline') or ())
     without = ('LoadImageFromFile', 'LoadAnnotations')
-    steps = [step for step in steps if type_name(step.get('type')) not in without]
+    steps = [step for step in every if type_name(step.get('type')) not in without]
     if not steps:
         raise ConfigError(
             'The config has no test pipeline: test_dataloader.dataset.pipeline is empty. Start '
             'from one of configs/yolov5.'
         )
+    reading: dict = next(
+        (step for step in every if type_name(step.get('type')) == 'LoadImageFromFile'), {}
+    )
+    # a file that cannot be read is an error, for the caller to judge
+    loader = LoadImageFromFile(
+        **{key: value for key, value in reading.items() if key not in ('type', '_scope_')}
+        | {'ignore_empty': False}
+    )
     shapes = dataset.get('batch_shapes_cfg')
     policy = None
     if shapes:
         policy = TASK_UTILS.build({'type': 'BatchShapePolicy', **shapes, 'batch_size': 1})
-    return Compose(steps), policy
+    return loader, Compose(steps), policy

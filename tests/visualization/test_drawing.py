@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from mmyolo_lite.ops.mask_crops import MaskCrop, place_mask
 from mmyolo_lite.visualization.drawing import (
     Legend,
     Objects,
@@ -29,7 +30,7 @@ def test_boxes_have_the_colour_of_their_class_and_the_image_stays() -> None:
     assert (GREY == 128).all()
 
 
-@pytest.mark.parametrize('form', ['outline', 'mask', 'quarter mask'])
+@pytest.mark.parametrize('form', ['outline', 'mask', 'quarter mask', 'runs'])
 def test_masks_are_half_transparent_inside_alone(form: str) -> None:
     mask = np.zeros((1, 100, 200), dtype=np.bool_)
     mask[:, 50:80, 60:140] = True
@@ -38,6 +39,7 @@ def test_masks_are_half_transparent_inside_alone(form: str) -> None:
         'outline': one(outlines=[[ring]]),
         'mask': one(masks=mask),
         'quarter mask': one(masks=mask[:, ::4, ::4]),
+        'runs': one(runs=[place_mask(MaskCrop(50, 60, mask[0, 50:80, 60:140]), (100, 200))]),
     }[form]
     picture = draw_objects(GREY, objects, LEGEND)
     assert picture[65, 100, 2] > 170 and picture[65, 100, 0] < 100, 'red over grey'
@@ -99,3 +101,26 @@ def test_fifty_objects_take_milliseconds() -> None:
         draw_objects(image, objects, LEGEND)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.2
+
+
+@pytest.mark.parametrize('max_side', [1600, 150, 100])
+def test_runs_shrink_with_the_image(max_side: int) -> None:
+    crops = [MaskCrop(0, 0, np.ones((100, 90), bool)), MaskCrop(97, 197, np.ones((3, 3), bool))]
+    runs = [
+        place_mask(crop, (100, 200)) for crop in [*crops, MaskCrop(0, 0, np.zeros((0, 0), bool))]
+    ]
+    boxes = np.array([[120.0, 40, 130, 50]] * 3)
+    picture = draw_objects(GREY, Objects(boxes, np.array([0, 1, 1]), runs=runs), LEGEND, max_side)
+    height, width = picture.shape[:2]
+    painted = (picture[:, : width // 2] != 128).any(axis=2)
+    columns = painted.mean(axis=0)
+    assert columns[: int(0.44 * width)].all() and not columns[int(0.47 * width) :].any()
+    assert (picture[height - 1, width - 1] != 128).any()
+
+
+def test_scores_stand_in_place_of_numbers() -> None:
+    plain, scored = (
+        draw_objects(GREY, one(), LEGEND),
+        draw_objects(GREY, one(scores=np.array([0.87])), LEGEND),
+    )
+    assert (plain[:42] != scored[:42]).any() and (plain[50:] == scored[50:]).all()
