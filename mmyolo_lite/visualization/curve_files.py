@@ -1,0 +1,45 @@
+"""Lines in a picture file, for command lines that draw one figure."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmyolo_lite.errors import ConfigError, DataError
+
+FORMATS = ('.png', '.jpg', '.pdf', '.svg')
+
+
+def save_lines(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    path: Path,
+    title: str,
+    labels: tuple[str, str],
+) -> None:
+    """Draw lines into one figure.
+
+    Args:
+        lines: by name, x and y.
+        path: of the picture; its suffix is one of :data:`FORMATS`.
+        title: of the figure.
+        labels: of the two axes.
+
+    Raises:
+        ConfigError: another suffix.
+        DataError: the file cannot be written.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigError(f'{path}: pictures are written as {", ".join(FORMATS)}')
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5.5), dpi=130, layout='constrained')
+    axes = figure.subplots()
+    for name, (x, y) in lines.items():
+        few = {'marker': 'o', 'markersize': 3} if len(x) < 40 else {}
+        axes.plot(x, y, label=name, linewidth=1.4, **few)  # type: ignore[arg-type]
+    axes.set(title=title, xlabel=labels[0], ylabel=labels[1])
+    axes.grid(alpha=0.3)
+    axes.legend()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    except OSError as error:
+        raise DataError(f'{path}: cannot be written ({error})') from error
