@@ -8,6 +8,8 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='mmdet.DetVisualizationHook'),
+    # pictures of batches, labels, curves and errors in the work dir
+    pictures=dict(type='RunPicturesHook'),
 )
 
 env_cfg = dict(

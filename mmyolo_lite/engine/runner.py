@@ -15,6 +15,7 @@ from mmengine.visualization import Visualizer
 from mmyolo_lite.engine.build_errors import config_errors
 from mmyolo_lite.engine.checks import LOADERS, check_config
 from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
+from mmyolo_lite.engine.hooks.results_csv import ResultsCsvHook
 from mmyolo_lite.engine.hooks.sync_buffers import SyncModelBuffersHook
 from mmyolo_lite.engine.hooks.validation_time import register_validation_time
 from mmyolo_lite.engine.watching import check_backends
@@ -79,6 +80,7 @@ def train(config: Config) -> Any:
     runner = build_runner(config)
     runner.register_hook(CheckpointFitHook(strict=False))
     runner.register_hook(SyncModelBuffersHook())
+    runner.register_hook(ResultsCsvHook())
     # mmengine finds the newest checkpoint by this file, and says nothing without it
     newest = Path(runner.work_dir, 'last_checkpoint')
     if config.get('resume') and not config.get('load_from') and not newest.is_file():

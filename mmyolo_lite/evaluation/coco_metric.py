@@ -5,7 +5,7 @@ import pickle
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,25 @@ from mmyolo_lite.registry import METRICS
 
 KINDS = ('bbox', 'segm', 'proposal', 'proposal_fast')
 CLASS_COLUMNS = ('category', 'mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation was made of, for pictures and reports.
+
+    Attributes:
+        results: an image each: its truth (``img_id``, ``height``, ``width``, ``path``), and what
+            :meth:`CocoMetric.process` keeps of its predictions.
+        objects: by kind, packed :class:`coco_scores.Objects`.
+        evaluated: by kind; kinds without any detection are missing.
+        dataset_meta: ``classes`` and ``palette``.
+        max_dets: best detections an image and class that count, at most.
+    """
+
+    results: Sequence[tuple[dict[str, Any], dict[str, Any]]]
+    objects: Mapping[str, bytes]
+    evaluated: Mapping[str, coco_scores.Evaluated]
+    dataset_meta: Mapping[str, Any]
+    max_dets: int
 
 
 @METRICS.register_module()
@@ -98,6 +117,9 @@ class CocoMetric(_MMDetCocoMetric):
         self._truth = None if ann_file is None else read_truth(ann_file, backend_args)
         self._objects: dict[str, bytes] = {}
         self._source = ann_file or 'the samples'
+        # whoever sets the first before a validation finds the second behind it, and clears it
+        self.keeps_results = False
+        self.kept: Evaluation | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the predictions of a batch, masks as run lengths.
@@ -118,6 +140,8 @@ class CocoMetric(_MMDetCocoMetric):
                 result['masks'] = as_run_lengths(found['masks'])
             height, width = sample['ori_shape'][:2]
             truth = {'width': width, 'height': height, 'img_id': sample['img_id']}
+            if self.keeps_results:
+                truth['path'] = sample.get('img_path')
             if not self._has_file:
                 if 'instances' not in sample:
                     raise ConfigError(
@@ -152,6 +176,7 @@ class CocoMetric(_MMDetCocoMetric):
             logger.info(f'COCO scores by {self.backend}')
             self._says_backend = False
         scores: dict[str, float] = {}
+        tables: dict[str, coco_scores.Evaluated] = {}
         for kind in self.metrics:
             logger.info(f'Evaluating {kind}...')
             with no_garbage_collection():
@@ -159,7 +184,11 @@ class CocoMetric(_MMDetCocoMetric):
             if evaluated is None:
                 logger.error('The testing results of the whole dataset is empty.')
                 break
+            tables[kind] = evaluated
             scores.update(self._report(kind, evaluated))
+        if self.keeps_results:
+            most = max(self.proposal_nums)
+            self.kept = Evaluation(results, self._objects, tables, self.dataset_meta, most)
         return scores
 
     def _evaluate(

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from mmengine.logging import MessageHub
+from mmengine.visualization import Visualizer
 from mmengine.visualization.vis_backend import BaseVisBackend
 from numpy.typing import NDArray
 
@@ -50,6 +52,23 @@ def check_packages(kinds: Iterable[str]) -> None:
                 f'{kind} needs the package {package}, which is not installed. Run '
                 f'"pip install {package}", or take it out of visualizer.vis_backends (--vis).'
             )
+
+
+def record_picture(visualizer: Visualizer, path: Path, step: int) -> None:
+    """Hand a picture file to the backends that show pictures elsewhere, by the name of the file.
+
+    The local backend would only copy it.
+
+    Args:
+        visualizer: of the run.
+        path: of the picture.
+        step: on the axis of the backends that have one.
+    """
+    backends = [found for kind in _PACKAGES if (found := visualizer.get_backend(kind)) is not None]
+    image = cv2.imread(str(path)) if backends and path.is_file() else None
+    if image is not None:
+        for backend in backends:
+            backend.add_image(path.stem, cv2.cvtColor(image, cv2.COLOR_BGR2RGB), step)
 
 
 @VISBACKENDS.register_module()

@@ -69,6 +69,7 @@ optim_wrapper = dict(optimizer=dict(batch_size_per_gpu=4))
 default_hooks = dict(
     logger=dict(interval=1),
     checkpoint=dict(interval=1),
+    pictures=dict(enabled=False),
     param_scheduler=dict(max_epochs=max_epochs, warmup_epochs=0, warmup_mim_iter=3))
 randomness = dict(seed=0)
 """

@@ -2,6 +2,14 @@
 
 from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
 from mmyolo_lite.engine.hooks.param_scheduler import YOLOv5ParamSchedulerHook
+from mmyolo_lite.engine.hooks.results_csv import ResultsCsvHook
+from mmyolo_lite.engine.hooks.run_pictures import RunPicturesHook
 from mmyolo_lite.engine.hooks.sync_buffers import SyncModelBuffersHook
 
-__all__ = ['CheckpointFitHook', 'SyncModelBuffersHook', 'YOLOv5ParamSchedulerHook']
+__all__ = [
+    'CheckpointFitHook',
+    'ResultsCsvHook',
+    'RunPicturesHook',
+    'SyncModelBuffersHook',
+    'YOLOv5ParamSchedulerHook',
+]

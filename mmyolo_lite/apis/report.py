@@ -1,0 +1,245 @@
+"""A report about one or several runs: what is in their work dirs, as one HTML file."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mmyolo_lite.datasets.file_io import read_file, write_text
+from mmyolo_lite.engine.hooks.results_csv import FILE_NAME, read_rows
+from mmyolo_lite.errors import ConfigError, DataError
+from mmyolo_lite.evaluation.results_file import read_results
+from mmyolo_lite.version import __version__
+from mmyolo_lite.visualization.report import gallery
+from mmyolo_lite.visualization.report.page import render
+
+RESULTS_FILE = 'val_results.json'
+MAX_TEXT = 200_000
+"""Characters of a config or an environment that are shown."""
+_SHOWN_SCORES = tuple(
+    f'coco/{kind}_{score}' for kind in ('bbox', 'segm') for score in ('mAP', 'mAP_50', 'mAP_75')
+)
+_STAMP = re.compile(r'^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - ', flags=re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What a report shows.
+
+    Attributes:
+        out: the HTML file; None for ``report.html`` in the first work dir.
+        max_images: so many images, those with the most errors first; None for all.
+        title: of the page; None for the names of the runs.
+    """
+
+    out: Path | None = None
+    max_images: int | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a work dir says about a run.
+
+    Attributes:
+        name: of the folder.
+        folder: the work dir.
+        rows: of ``results.csv``, one an epoch; empty without one.
+        results: content of ``val_results.json``, or None.
+        config: text of the dumped config.
+        environment: what the newest log says about the machine.
+        seconds: that the run took, validation included; None if no log says.
+    """
+
+    name: str
+    folder: Path
+    rows: list[dict[str, float | None]]
+    results: dict[str, Any] | None
+    config: str
+    environment: str
+    seconds: float | None
+
+
+def write_report(work_dirs: Sequence[Path], options: ReportOptions) -> tuple[Path, list[str]]:
+    """Write the report of runs.
+
+    Args:
+        work_dirs: of the runs; the photos are those of the first that has results.
+        options: what is shown.
+
+    Returns:
+        The file, and sentences about what could not be shown.
+
+    Raises:
+        DataError: a folder is no work dir, a file in it is damaged, or the report cannot be
+            written.
+        ConfigError: an option cannot be.
+    """
+    if options.max_images is not None and options.max_images < 0:
+        raise ConfigError(f'--max-images is {options.max_images}; it must not be negative')
+    runs = [read_run(Path(folder)) for folder in dict.fromkeys(work_dirs)]
+    if len({run.name for run in runs}) < len(runs):
+        runs = [_renamed(run) for run in runs]
+    photos, thumbnails, warnings = _gallery(runs, options.max_images)
+    title = options.title or ', '.join(run.name for run in runs)
+    data = {
+        'runs': [_run_data(run) for run in runs],
+        'gallery': photos,
+        'note': f'mmyolo_lite {__version__}, {datetime.now():%Y-%m-%d %H:%M}',
+        'missing': (
+            f'There is no {RESULTS_FILE} in the work dir: train with '
+            "default_hooks.pictures=dict(type='RunPicturesHook') in the config, which every config "
+            'of this project inherits.'
+        ),
+    }
+    out = options.out or runs[0].folder / 'report.html'
+    write_text(render(title, data, thumbnails), out)
+    return out, warnings
+
+
+def read_run(folder: Path) -> Run:
+    """Read what a work dir says.
+
+    Raises:
+        DataError: it is no work dir of a training, or a file in it is damaged.
+    """
+    if not folder.is_dir():
+        raise DataError(f'{folder} is no folder. Give the work dir of a training.')
+    table, results = folder / FILE_NAME, folder / RESULTS_FILE
+    logs = sorted(folder.glob('*/*.log'))
+    if not (table.is_file() or results.is_file()):
+        raise DataError(
+            f'{folder} has neither {FILE_NAME} nor {RESULTS_FILE}. Give the work dir of a '
+            'training, such as work_dirs/<config name>.'
+        )
+    configs = sorted(folder.glob('*.py'), key=lambda path: path.stat().st_mtime)
+    return Run(
+        name=folder.resolve().name,
+        folder=folder,
+        rows=read_rows(table) if table.is_file() else [],
+        results=read_results(results) if results.is_file() else None,
+        config=_text(configs[-1]) if configs else '',
+        environment=_environment(_text(logs[-1])) if logs else '',
+        seconds=_seconds(logs),
+    )
+
+
+def _text(path: Path) -> str:
+    return read_file(path).decode('utf-8', errors='replace')[:MAX_TEXT]
+
+
+def _environment(log: str) -> str:
+    """Return the part of a log that describes the machine."""
+    match = re.search(r'System environment:(.*?)\n-{20}', log, flags=re.DOTALL)
+    return '' if match is None else re.sub(r'^ {4}', '', match[1].strip('\n'), flags=re.MULTILINE)
+
+
+def _seconds(logs: Sequence[Path]) -> float | None:
+    """Return the time from the first to the last line of each log, added up."""
+    total = 0.0
+    for log in logs:
+        stamps = _STAMP.findall(read_file(log).decode('utf-8', errors='replace'))
+        if len(stamps) > 1:
+            first, last = (
+                datetime.strptime(s, '%Y/%m/%d %H:%M:%S') for s in (stamps[0], stamps[-1])
+            )
+            total += (last - first).total_seconds()
+    return total or None
+
+
+def _renamed(run: Run) -> Run:
+    name = '/'.join(run.folder.resolve().parts[-2:])
+    return Run(**{**vars(run), 'name': name})
+
+
+def _run_data(run: Run) -> dict[str, Any]:
+    """Return what the page shows of a run beside its photos."""
+    columns = list(run.rows[0]) if run.rows else []
+    best_row = _best_row(run.rows)
+    results = None
+    if run.results is not None:
+        shown = ('epoch', 'kinds', 'curves', 'confusion', 'per_class', 'per_size')
+        results = {key: run.results[key] for key in shown}
+    scores = best_row or (run.results or {}).get('scores', {})
+    return {
+        'name': run.name,
+        'rows': {name: [_known(row.get(name)) for row in run.rows] for name in columns},
+        'epochs': int(max((row['epoch'] or 0 for row in run.rows), default=0)) or None,
+        'best_epoch': int(best_row['epoch']) if best_row.get('epoch') else None,
+        'best': {name: scores[name] for name in _SHOWN_SCORES if name in scores},
+        'time': None if run.seconds is None else _duration(run.seconds),
+        'config': run.config,
+        'environment': run.environment,
+        'results': results,
+    }
+
+
+def _known(value: float | None) -> float | None:
+    """Return a value, None for -1, which COCO's scores have where there are no objects."""
+    return None if value == -1 else value
+
+
+def _best_row(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    """Return the row of the best validation: by masks, else by boxes."""
+    for name in ('coco/segm_mAP', 'coco/bbox_mAP'):
+        scored = [row for row in rows if row.get(name) is not None]
+        if scored:
+            return max(scored, key=lambda row: row[name] or 0.0)
+    return {}
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return (
+        f'{hours} h {minutes} min' if hours else f'{minutes} min' if minutes else f'{seconds:.0f} s'
+    )
+
+
+def _gallery(
+    runs: Sequence[Run], max_images: int | None
+) -> tuple[dict[str, Any], list[str | None], list[str]]:
+    """Return the photos with their objects, thumbnails, and sentences about what is missing."""
+    shown = [run for run in runs if run.results is not None]
+    empty: dict[str, Any] = {'items': [], 'runs': [], 'classes': [], 'confidence': 0.25}
+    if not shown:
+        return empty, [], []
+    first = shown[0].results
+    assert first is not None
+    # the same photo may have another id in another run
+    by_path = [{one['path']: one for one in (run.results or {})['images']} for run in shown]
+    entries = sorted(first['images'], key=_errors, reverse=True)[:max_images]
+    side = gallery.thumbnail_side(len(entries))
+    items, thumbnails, lost = [], [], []
+    for entry in tqdm(entries, disable=None, unit=' images'):
+        found = [paths.get(entry['path'], {}).get('pred', []) for paths in by_path]
+        items.append(gallery.item(entry, found, side) | {'t': len(thumbnails)})
+        thumbnails.append(gallery.thumbnail(Path(entry['path']), side))
+        if thumbnails[-1] is None:
+            lost.append(entry['path'])
+    warnings = []
+    if lost:
+        warnings.append(
+            f'{len(lost)} of {len(entries)} photos cannot be read, {lost[0]} first; run this in '
+            'the folder that training ran in'
+        )
+    curves = first['curves']
+    confidence = next(
+        (curves[k].get('best_confidence') for k in ('segm', 'bbox') if k in curves), None
+    )
+    data = {
+        'items': items,
+        'runs': [run.name for run in shown],
+        'classes': first['classes'],
+        'confidence': confidence or 0.25,
+    }
+    return data, thumbnails, warnings
+
+
+def _errors(entry: dict[str, Any]) -> int:
+    counts = entry.get('errors') or {}
+    counts = counts.get('segm') or counts.get('bbox') or {}
+    return int(counts.get('fp', 0)) + int(counts.get('fn', 0))

@@ -1,0 +1,1 @@
+"""One HTML page about training runs, which needs no network and no server."""
