@@ -91,8 +91,6 @@ class Predictor:
         self.model: InferenceModel = load_model(
             with_test_settings(loaded, score_thr), checkpoint, device
         )
-        if score_thr is not None:
-            keep_above(self.model.network.bbox_head, score_thr)
         if deploy:
             fuse_conv_bn(self.model.network)
         self.batch_size = batch_size
@@ -214,31 +212,14 @@ def with_test_settings(config: Config, score_thr: float | None) -> Config:
 
     Args:
         config: is not changed.
-        score_thr: lowers the config's; None, or a higher one, leaves it.
+        score_thr: of the objects that are wanted; None leaves those of the config.
     """
     config = deepcopy(config)
     if config.get('model'):
         settings = dict(config.model.get('test_cfg') or {}, masks_as_rle=True)
         if score_thr is not None:
+            # a higher score_thr would decode fewer boxes at a time, which changes their last bits
             settings['score_thr'] = min(settings.get('score_thr', -1), score_thr)
+            settings['keep_thr'] = score_thr
         config.model.test_cfg = settings
     return config
-
-
-def keep_above(head: Any, score_thr: float) -> None:
-    """Have a head drop candidates with a low score before it suppresses any and makes masks.
-
-    That leaves the same objects as dropping them from the results, since none is suppressed by a
-    lower score, and saves most of the time that masks take. A higher threshold in the test's
-    settings would leave them too, but decode fewer boxes at a time, which changes their last bits.
-
-    Args:
-        head: is changed.
-        score_thr: candidates above it stay, strict.
-    """
-    finish = head._finish
-
-    def finish_few(result: Any, image: Any) -> Any:
-        return finish(result[result.scores > score_thr], image)
-
-    head._finish = finish_few
