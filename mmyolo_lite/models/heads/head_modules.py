@@ -168,13 +168,17 @@ class YOLOv5InsHeadModule(YOLOv5HeadModule):
         """Numbers predicted per prior."""
         return 5 + self.num_classes + self.mask_channels
 
-    def forward(self, feats: Sequence[Tensor]) -> tuple[Any, ...]:
-        """Predict; for shapes see the class."""
+    def prior_maps(self, feats: Sequence[Tensor]) -> list[list[Tensor]]:
+        """Return all but the prototypes; for shapes see the class."""
         levels = [
             self._level(x, convolution)
             for x, convolution in zip(feats, self.convs_pred, strict=True)
         ]
-        return (*map(list, zip(*levels, strict=True)), self.proto_pred(feats[0]))
+        return list(map(list, zip(*levels, strict=True)))
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Any, ...]:
+        """Predict; for shapes see the class."""
+        return (*self.prior_maps(feats), self.proto_pred(feats[0]))
 
 
 def split_attributes(level_map: Tensor, num_base_priors: int) -> Tensor:

@@ -75,7 +75,10 @@ class PredictMixin:
                 adds to them.
             img_metas: B dicts with ``ori_shape`` and, where known, ``scale_factor, pad_param,
                 batch_input_shape``.
-            cfg: replaces ``test_cfg``.
+            cfg: replaces ``test_cfg``. ``keep_thr`` drops candidates of no higher score before any
+                is suppressed or gets a mask, which leaves the same objects as dropping them from
+                the results, bit for bit, in less time. ``with_priors`` adds ``priors`` (n,) int64,
+                the number of the prior behind each detection.
             rescale: give results in the original image.
             with_nms: suppress duplicates and cut to ``max_per_img``.
 
@@ -97,6 +100,8 @@ class PredictMixin:
         for index, meta in enumerate(img_metas):
             image = ImageOfBatch(maps, index, meta, settings, rescale, with_nms)
             candidates = self._candidates(image, objectness[index], priors, strides)
+            if 'keep_thr' in settings:
+                candidates = candidates[candidates.scores > settings['keep_thr']]
             results.append(self._finish(candidates, image))
         return results
 
@@ -132,6 +137,8 @@ class PredictMixin:
             priors[decoded], self._rows(image, 1, decoded), strides[decoded]
         )
         result.bboxes = boxes[chosen] if shared else boxes
+        if cfg.get('with_priors', False):
+            result.priors = index
         self._add_outputs(result, image, index, objectness[index])
         return result
 
