@@ -147,7 +147,8 @@ def measure_speed(
     meta = {'ori_shape': shape_hw, 'img_shape': shape_hw, 'scale_factor': (1.0, 1.0)}
     inputs = [torch.from_numpy(noise.transpose(2, 0, 1).copy())] * batch_size
     device = model.device
-    network = _Network(model.network)
+    detector: Any = model.network
+    network = _Network(detector)
     whole, alone = [], []
     context: Any = contextlib.nullcontext()
     if amp:
@@ -155,7 +156,7 @@ def measure_speed(
     with torch.inference_mode(), context:
         for number in range(WARM_UP + runs):
             times = [_timed(lambda: _predict(model, inputs, meta), device)]
-            image = model.network.data_preprocessor(_batch(inputs, meta))['inputs']
+            image = detector.data_preprocessor(_batch(inputs, meta))['inputs']
             times.append(_timed(lambda image=image: network(image), device))
             if number >= WARM_UP:
                 whole.append(times[0])
@@ -169,7 +170,8 @@ def _batch(inputs: list[torch.Tensor], meta: dict) -> dict[str, Any]:
 
 
 def _predict(model: InferenceModel, inputs: list[torch.Tensor], meta: dict) -> Any:
-    return model.network.test_step(_batch(inputs, meta))
+    detector: Any = model.network
+    return detector.test_step(_batch(inputs, meta))
 
 
 def _timed(call: Any, device: torch.device) -> float:

@@ -169,7 +169,7 @@ def _run_data(run: Run) -> dict[str, Any]:
         'name': run.name,
         'rows': {name: [_known(row.get(name)) for row in run.rows] for name in columns},
         'epochs': int(max((row['epoch'] or 0 for row in run.rows), default=0)) or None,
-        'best_epoch': int(best_row['epoch']) if best_row.get('epoch') else None,
+        'best_epoch': int(best_row.get('epoch') or 0) or None,
         'best': {name: scores[name] for name in _SHOWN_SCORES if name in scores},
         'time': None if run.seconds is None else _duration(run.seconds),
         'config': run.config,
@@ -213,7 +213,8 @@ def _gallery(
     by_path = [{one['path']: one for one in (run.results or {})['images']} for run in shown]
     entries = sorted(first['images'], key=_errors, reverse=True)[:max_images]
     side = gallery.thumbnail_side(len(entries))
-    items, thumbnails, lost = [], [], []
+    items, lost = [], []
+    thumbnails: list[str | None] = []
     for entry in tqdm(entries, disable=None, unit=' images'):
         found = [paths.get(entry['path'], {}).get('pred', []) for paths in by_path]
         items.append(gallery.item(entry, found, side) | {'t': len(thumbnails)})
