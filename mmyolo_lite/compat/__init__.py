@@ -35,6 +35,7 @@ def install() -> None:
         installed_packages,
         mmcv_ext,
         versions,
+        whole_files,
     )
 
     versions.install()
@@ -43,6 +44,7 @@ def install() -> None:
     checkpoints.install()
     albu.install()
     config_text.install()
+    whole_files.install()
     # from here on the alias scope answers too, which no import by mmengine would reach
     from mmyolo_lite import registry  # noqa: F401
 

@@ -23,18 +23,20 @@ def install() -> None:
     os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 
 
-def seed_once_per_process(albu: Any) -> None:
-    """Seed the composed augmentations of an `Albu` at its first call in each process.
+def follow_seed(albu: Any) -> None:
+    """Seed the composed augmentations of an `Albu` whenever PyTorch was seeded anew: at its first
+    call in each process, and where every sample has a seed of its own.
 
     Args:
         albu: an mmdet `Albu`, whose ``aug`` is the albumentations composition.
     """
     import torch
 
-    pid = os.getpid()
-    if getattr(albu, '_seeded_in', None) == pid:
+    # also where processes share a seed, as without workers
+    current = (os.getpid(), torch.initial_seed())
+    if getattr(albu, '_seeded_by', None) == current:
         return
-    albu._seeded_in = pid
+    albu._seeded_by = current
     # Older albumentations draw from the global state, and have no such method. `set_random_seed`
     # would give the same seed to each member, so that they would all fire on the same images.
     if hasattr(albu.aug, 'set_random_state'):
@@ -114,7 +116,7 @@ def patch_mmdet() -> None:
 
     @functools.wraps(transform)
     def seeded_transform(self: Any, results: dict) -> dict | None:
-        seed_once_per_process(self)
+        follow_seed(self)
         if getattr(self, 'skips_idle', False) and is_idle(self.aug):
             results['img_shape'] = results['img'].shape[:2]
             return results

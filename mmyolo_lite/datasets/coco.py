@@ -30,6 +30,7 @@ from mmyolo_lite.datasets.doctor.kinds import Severity
 from mmyolo_lite.datasets.fast_pipeline import private, speed_up
 from mmyolo_lite.datasets.image_cache import CacheSettings
 from mmyolo_lite.datasets.image_cache import set_up as set_up_cache
+from mmyolo_lite.datasets.sample_seeds import SampleSeeds
 from mmyolo_lite.datasets.transforms.load_annotations import LoadAnnotations, has_mask
 from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
 from mmyolo_lite.errors import ConfigError, DataError
@@ -86,6 +87,7 @@ class BatchShapePolicyDataset(BaseDetDataset):
         self.fast_pipeline = fast_pipeline
         self._fully_initialized: bool = False
         self._unreadable: set[str] = set()
+        self.sample_seeds = SampleSeeds()
         self._check_image_files = not lazy_init
         super().__init__(*args, lazy_init=lazy_init, **kwargs)
 
@@ -246,6 +248,7 @@ class BatchShapePolicyDataset(BaseDetDataset):
         """
         if self.test_mode:
             return super().prepare_data(idx)
+        self.sample_seeds.apply(idx)
         info = self.get_data_info(idx)
         info['dataset'] = self
         try:

@@ -15,23 +15,45 @@ from mmengine.visualization import Visualizer
 from mmyolo_lite.engine.build_errors import config_errors
 from mmyolo_lite.engine.checks import LOADERS, check_config
 from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
+from mmyolo_lite.engine.hooks.exact_epochs import ExactEpochsHook
 from mmyolo_lite.engine.hooks.results_csv import ResultsCsvHook
 from mmyolo_lite.engine.hooks.sync_buffers import SyncModelBuffersHook
 from mmyolo_lite.engine.hooks.validation_time import register_validation_time
+from mmyolo_lite.engine.newest_checkpoint import newest_checkpoint
 from mmyolo_lite.engine.watching import check_backends
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.startup import settle
 from mmyolo_lite.visualization.guarded_backend import guard_backends
 
 
-class WatchedRunner(Runner):
-    """mmengine's runner, whose visualization backends may fail without ending the run."""
+class SteadyRunner(Runner):
+    """mmengine's runner, whose visualization backends may fail without ending the run, and which
+    resumes from the newest checkpoint that is whole.
+    """
 
     def build_visualizer(self, visualizer: Any = None) -> Visualizer:
         """Build the visualizer and guard its backends."""
         built = super().build_visualizer(visualizer)
         guard_backends(built, resumes=bool(self.cfg.get('resume')))
         return built
+
+    def load_or_resume(self) -> None:
+        """Load or resume a checkpoint.
+
+        Raises:
+            CheckpointError: it is damaged or does not fit; of several, all are damaged.
+        """
+        if self._resume and self._load_from is None and not self._has_loaded:
+            newest = newest_checkpoint(Path(self.work_dir))
+            if newest is None:
+                print_log(
+                    f'no checkpoint in {self.work_dir}: training starts from the beginning',
+                    'current',
+                    logging.WARNING,
+                )
+                return
+            self._load_from = str(newest)
+        super().load_or_resume()
 
 
 def build_runner(config: Config) -> Runner:
@@ -49,7 +71,7 @@ def build_runner(config: Config) -> Runner:
             loader.pop('pin_memory', None)  # PyTorch warns of it at every epoch
     _join_processes(config.get('launcher', 'none'))
     with config_errors(config):
-        build = RUNNERS.build if 'runner_type' in config else WatchedRunner.from_cfg
+        build = RUNNERS.build if 'runner_type' in config else SteadyRunner.from_cfg
         runner = build(config)
     register_validation_time(runner)
     settle()
@@ -81,14 +103,7 @@ def train(config: Config) -> Any:
     runner.register_hook(CheckpointFitHook(strict=False))
     runner.register_hook(SyncModelBuffersHook())
     runner.register_hook(ResultsCsvHook())
-    # mmengine finds the newest checkpoint by this file, and says nothing without it
-    newest = Path(runner.work_dir, 'last_checkpoint')
-    if config.get('resume') and not config.get('load_from') and not newest.is_file():
-        print_log(
-            f'no checkpoint in {runner.work_dir}: training starts from the beginning',
-            'current',
-            logging.WARNING,
-        )
+    runner.register_hook(ExactEpochsHook())
     with config_errors(config):
         return runner.train()
 

@@ -1,6 +1,8 @@
 """Hooks of the training loop."""
 
+from mmyolo_lite.engine.hooks.checkpoint import CheckpointHook
 from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
+from mmyolo_lite.engine.hooks.exact_epochs import ExactEpochsHook
 from mmyolo_lite.engine.hooks.param_scheduler import YOLOv5ParamSchedulerHook
 from mmyolo_lite.engine.hooks.results_csv import ResultsCsvHook
 from mmyolo_lite.engine.hooks.run_pictures import RunPicturesHook
@@ -8,6 +10,8 @@ from mmyolo_lite.engine.hooks.sync_buffers import SyncModelBuffersHook
 
 __all__ = [
     'CheckpointFitHook',
+    'CheckpointHook',
+    'ExactEpochsHook',
     'ResultsCsvHook',
     'RunPicturesHook',
     'SyncModelBuffersHook',

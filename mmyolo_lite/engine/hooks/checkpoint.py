@@ -1,0 +1,42 @@
+"""Saving checkpoints so that at any instant the work dir holds one to resume from."""
+
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook as _CheckpointHook
+from mmengine.runner import Runner
+
+from mmyolo_lite.datasets.file_io import write_text
+from mmyolo_lite.registry import HOOKS
+
+LAST = 'last_checkpoint'
+
+
+@HOOKS.register_module()
+class CheckpointHook(_CheckpointHook):
+    """mmengine's hook, with its arguments. Old checkpoints go when the new one is written, where
+    mmengine's ``max_keep_ckpts`` removes them before.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Read from a resumed run which checkpoints there are."""
+        super().before_train(runner)
+        if self.max_keep_ckpts > 0:  # without its limit of length, which would forget one
+            self.keep_ckpt_ids = type(self.keep_ckpt_ids)(self.keep_ckpt_ids)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        keep = self.max_keep_ckpts
+        if keep > 0:
+            self.max_keep_ckpts = keep + 1
+        try:
+            super()._save_checkpoint_with_step(runner, step, meta)
+        finally:
+            self.max_keep_ckpts = keep
+        if is_main_process():
+            # once more, whole: mmengine empties the file before it writes
+            write_text(self.last_ckpt, Path(runner.work_dir, LAST))
+        while 0 < keep < len(self.keep_ckpt_ids):
+            old = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
+            path = self.file_backend.join_path(self.out_dir, old)
+            if is_main_process() and self.file_backend.isfile(path):
+                self.file_backend.remove(path)

@@ -1,0 +1,41 @@
+"""Every epoch begins in a state that depends on the seed and its number alone."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from mmyolo_lite.datasets.coco import BatchShapePolicyDataset
+from mmyolo_lite.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ExactEpochsHook(Hook):
+    """Seed the samples and the order of each epoch, so that a resumed training goes on exactly as
+    if it had never stopped.
+
+    Works for trainings by epochs on one data set of this project. Transforms that keep samples
+    from one call to the next (``use_cached=True``) break it.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self._seeds: Any = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the data set, and give the sampler the seed of the run, which may come from the
+        checkpoint.
+        """
+        loader = runner.train_dataloader
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            return
+        if isinstance(loader.dataset, BatchShapePolicyDataset):
+            self._seeds = loader.dataset.sample_seeds
+        if hasattr(loader.sampler, 'seed') and runner.seed is not None:
+            loader.sampler.seed = runner.seed
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Begin an epoch."""
+        if self._seeds is not None and runner.seed is not None:
+            self._seeds.start_epoch(runner.seed, runner.epoch)

@@ -1,0 +1,62 @@
+"""The newest checkpoint of a work dir that can be resumed from."""
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.logging import print_log
+from mmengine.runner import CheckpointLoader
+
+from mmyolo_lite.engine.hooks.checkpoint import LAST
+from mmyolo_lite.errors import CheckpointError
+
+_NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
+
+
+def newest_checkpoint(work_dir: Path) -> Path | None:
+    """Return the newest checkpoint that loads: the one that ``last_checkpoint`` names, else the
+    one with the highest number. Damaged ones are warned of.
+
+    Args:
+        work_dir: of the training.
+
+    Returns:
+        None if there are no checkpoints.
+
+    Raises:
+        CheckpointError: there are some, and none of them loads.
+    """
+    damaged = []
+    for path in dict.fromkeys(_candidates(work_dir)):
+        try:
+            CheckpointLoader.load_checkpoint(str(path), map_location='cpu', logger='silent')
+        except CheckpointError as error:
+            damaged.append(path)
+            print_log(f'{error} Trying the one before.', 'current', logging.WARNING)
+            continue
+        return path
+    if damaged:
+        raise CheckpointError(
+            f'None of the {len(damaged)} checkpoints in {work_dir} loads. Start anew in another '
+            '--work-dir, or without --resume.'
+        )
+    return None
+
+
+def _candidates(work_dir: Path) -> Iterator[Path]:
+    try:
+        named = (work_dir / LAST).read_text(encoding='utf-8').strip()
+    except (OSError, ValueError):
+        named = ''
+    # a work dir may have moved: the file beside counts then
+    for path in (Path(named), work_dir / Path(named).name) if named else ():
+        if path.is_file():
+            yield path
+    numbered = [
+        (int(match[1]), path)
+        for path in work_dir.glob('*.pth')
+        if (match := _NUMBERED.fullmatch(path.name))
+    ]
+    for _, path in sorted(numbered, reverse=True):
+        yield path

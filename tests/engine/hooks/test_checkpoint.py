@@ -1,0 +1,64 @@
+"""Tests of keeping checkpoints."""
+
+from collections import deque
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mmengine.fileio import get_file_backend
+from mmengine.logging import MessageHub
+
+from mmyolo_lite.engine.hooks import CheckpointHook
+
+
+class Saves:
+    """A runner that writes empty checkpoints, and notes what is there while it does."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.work_dir, self.folder = str(folder), folder
+        self.message_hub = MessageHub('saves')
+        self.seen: list[list[str]] = []
+        self.hook = CheckpointHook(interval=1, max_keep_ckpts=keep)
+        self.hook.out_dir, self.hook.file_backend = str(folder), get_file_backend(str(folder))
+        self.hook.filename_tmpl = 'epoch_{}.pth'
+        self.hook.keep_ckpt_ids = deque()
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self.folder.glob('*.pth'))
+
+    def save_checkpoint(self, out_dir, filename, *_, **__) -> None:
+        self.seen.append(self.names())
+        (self.folder / filename).touch()
+
+    def save(self, step: int) -> None:
+        self.hook._save_checkpoint_with_step(self, step, {})
+
+
+@pytest.mark.parametrize('keep', [1, 2])
+def test_an_old_checkpoint_goes_when_the_new_one_is_written(tmp_path, keep):
+    runner = Saves(tmp_path, keep)
+    for step in range(1, 5):
+        runner.save(step)
+        runner.save(step)  # mmengine saves again behind a better validation
+        assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / f'epoch_{step}.pth')
+    assert all(runner.seen[1:]), 'at no time is there none'
+    assert runner.names() == [f'epoch_{step}.pth' for step in range(5 - keep, 5)]
+    assert runner.hook.max_keep_ckpts == keep
+
+
+def test_all_are_kept_without_a_limit(tmp_path):
+    runner = Saves(tmp_path, -1)
+    for step in range(1, 4):
+        runner.save(step)
+    assert len(runner.names()) == 3
+
+
+def test_a_resumed_run_knows_which_there_are(tmp_path, monkeypatch):
+    hook = CheckpointHook(interval=1, max_keep_ckpts=2)
+    parent = CheckpointHook.__mro__[1]
+    monkeypatch.setattr(
+        parent, 'before_train', lambda self, _: setattr(self, 'keep_ckpt_ids', deque([1, 2], 2))
+    )
+    hook.before_train(SimpleNamespace())
+    hook.keep_ckpt_ids.append(3)
+    assert list(hook.keep_ckpt_ids) == [1, 2, 3], 'none is forgotten before its file is removed'
