@@ -1,6 +1,7 @@
 """The learning rate or momentum over a training, computed without training."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,14 +77,16 @@ def schedule(config: Any, per_epoch: int, parameter: str = 'lr') -> Schedule:
         raise ConfigError('The config has no train_cfg.max_epochs: there is no schedule by epochs.')
     init_default_scope(config.get('default_scope', registry.SCOPE))
     tiny = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
+    settings = deepcopy(config.optim_wrapper)
+    # rates of single layers follow these, times their lr_mult; the tiny network has no such layers
+    (settings.get('paramwise_cfg') or {}).pop('custom_keys', None)
     with config_errors(config):
-        wrapper = build_optim_wrapper(tiny, config.optim_wrapper)
+        wrapper = build_optim_wrapper(tiny, settings)
         steps = list(_schedulers(config, wrapper, per_epoch))
     groups = wrapper.optimizer.param_groups
     if parameter not in groups[0]:
         known = ', '.join(name for name in PARAMETERS if name in groups[0])
         raise ConfigError(f'The optimizer has no {parameter}; it has {known}.')
-    values: list[list[float]] = [[] for _ in groups]
     runner = SimpleNamespace(
         optim_wrapper=wrapper,
         max_epochs=epochs,
@@ -93,12 +96,21 @@ def schedule(config: Any, per_epoch: int, parameter: str = 'lr') -> Schedule:
         epoch=0,
         iter=0,
     )
+    values = _run(steps, runner, parameter)
+    names = GROUPS if len(groups) == len(GROUPS) else [f'group {i}' for i in range(len(groups))]
+    return Schedule(dict(zip(names, values, strict=True)), per_epoch, epochs)
+
+
+def _run(steps: list[Any], runner: Any, parameter: str) -> list[list[float]]:
+    """Call schedulers where a training would; return the parameter of each group by iteration."""
+    groups = runner.optim_wrapper.optimizer.param_groups
+    values: list[list[float]] = [[] for _ in groups]
     for step in steps:
         step.before_train(runner)
-    wrapper.step()  # without gradients: mmengine wants to have seen one before its own
-    for epoch in range(epochs):
+    runner.optim_wrapper.step()  # without gradients: mmengine wants one before its own steps
+    for epoch in range(runner.max_epochs):
         runner.epoch = epoch
-        for batch in range(per_epoch):
+        for batch in range(len(runner.train_dataloader)):
             for step in steps:
                 step.before_train_iter(runner, batch)
             for group, series in zip(groups, values, strict=True):
@@ -108,8 +120,7 @@ def schedule(config: Any, per_epoch: int, parameter: str = 'lr') -> Schedule:
             runner.iter += 1
         for step in steps:
             step.after_train_epoch(runner)
-    names = GROUPS if len(groups) == len(GROUPS) else [f'group {i}' for i in range(len(groups))]
-    return Schedule(dict(zip(names, values, strict=True)), per_epoch, epochs)
+    return values
 
 
 class _Mmengine:
