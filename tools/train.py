@@ -28,6 +28,11 @@ def parse_args() -> argparse.Namespace:
         metavar='CKPT',
         help='continue from CKPT, or from the newest checkpoint of the work dir',
     )
+    parser.add_argument(
+        '--freeze',
+        metavar='PARTS',
+        help='parts of the model that do not train, such as backbone,neck (model.freeze)',
+    )
     add_vis_argument(parser)
     add_launcher_arguments(parser)
     return parser.parse_args()
@@ -45,6 +50,7 @@ def main() -> None:
     watching.choose_backends(config, args.vis)
     configs.set_launcher(config, args.launcher, args.local_rank)
     configs.set_resume(config, args.resume)
+    configs.set_frozen(config, args.freeze)
     if args.amp:
         configs.enable_amp(config)
     runner.train(config)

@@ -11,6 +11,7 @@ Can go when mmengine restricts its loading itself.
 """
 
 import io
+import json
 import os
 import pickle
 import re
@@ -25,7 +26,7 @@ from urllib.error import HTTPError
 import torch
 
 from mmyolo_lite.compat.numpy_pickles import REFUSED, STAND_INS, unwrap
-from mmyolo_lite.errors import CheckpointError
+from mmyolo_lite.errors import CheckpointError, DependencyError
 
 TRUST_VARIABLE = 'MMYOLO_LITE_TRUST_CHECKPOINT'
 """Environment variable that, set to 1, lets checkpoints run code while loading."""
@@ -89,8 +90,7 @@ def _explained(
             if refused or zipfile.is_zipfile(source):
                 raise CheckpointError(
                     f'Checkpoint {name} holds Python objects beyond tensors and plain containers '
-                    f'({why}), and loading them could run code. '
-                    f'If you trust its source, set {TRUST_VARIABLE}=1.'
+                    f'({why}), and loading them could run code. {_advice(why)}'
                 ) from error
             raise CheckpointError(
                 f'Checkpoint {name} is damaged or no checkpoint at all ({size} bytes). '
@@ -115,7 +115,28 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     path = os.path.expanduser(filename)
     if not os.path.isfile(path):
         raise CheckpointError(f'Checkpoint not found: {filename}. {_hint(path)}')
+    if path.lower().endswith('.safetensors'):
+        return _read_safetensors(path, filename)
     return _read(path, map_location, filename, os.path.getsize(path))
+
+
+def _read_safetensors(path: str, name: str) -> dict[str, Any]:
+    """Load a file of safetensors in the form of a checkpoint; on the CPU.
+
+    Raises:
+        CheckpointError: damaged.
+        DependencyError: the package is missing.
+    """
+    try:
+        from safetensors import safe_open
+    except ImportError as error:
+        raise DependencyError(
+            f'{name} needs the package safetensors: pip install safetensors'
+        ) from error
+    with _explained(path, name, os.path.getsize(path)), safe_open(path, 'pt') as file:
+        weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        meta = json.loads((file.metadata() or {}).get('meta', '{}'))
+    return {'meta': meta, 'state_dict': weights}
 
 
 def load_from_http(
@@ -232,6 +253,15 @@ def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return repr(error)[:200]  # its text is the bare key
     return text.splitlines()[0].strip()[:200] if text else type(error).__name__
+
+
+def _advice(why: str) -> str:
+    if 'GLOBAL models.' in why:
+        return (
+            'It looks like an official YOLOv5 checkpoint: convert it with '
+            'tools/model_converters/yolov5_to_mmyolo.py, which runs nothing of it.'
+        )
+    return f'If you trust its source, set {TRUST_VARIABLE}=1.'
 
 
 def _hint(path: str) -> str:

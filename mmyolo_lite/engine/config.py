@@ -20,7 +20,8 @@ from mmyolo_lite.engine.checks import (
     typed_nodes,
 )
 from mmyolo_lite.engine.coco_data import BLOCK, complete_data
-from mmyolo_lite.errors import ConfigError
+from mmyolo_lite.engine.published import is_weights, published_config
+from mmyolo_lite.errors import ConfigError, UserError
 
 TRAIN_PARTS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 TEST_PARTS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
@@ -75,20 +76,24 @@ def load_config(
     """Read a config file, merge options into it, and expand the short form of its data set.
 
     Args:
-        path: a Python config; configs are code and run on loading.
+        path: a Python config; configs are code and run on loading. Or a published checkpoint,
+            whose config inside is data.
         options: dotted keys and values, as ``--cfg-options`` gives them. One that sets nothing but
             a variable of the config, whose value is in use already, gets a warning on stderr.
         needs: parts that must be there: :data:`TRAIN_PARTS` or :data:`TEST_PARTS`.
 
     Raises:
         ConfigError: the file or one of its bases is missing, or does not load, or lacks a part.
+        CheckpointError: a published checkpoint is damaged.
         DataError: names of classes are to come from an annotation file that is missing or unusable
             (with `needs`; a warning without).
     """
     if not Path(path).is_file():
         raise ConfigError(f'Config not found: {path}. {_similar_configs(Path(path))}')
     try:
-        config = Config.fromfile(str(path))
+        config = published_config(path) if is_weights(path) else Config.fromfile(str(path))
+    except UserError:
+        raise
     except (
         OSError,
         SyntaxError,
@@ -212,6 +217,12 @@ def enable_amp(config: Config) -> None:
         )
     config.optim_wrapper.type = 'AmpOptimWrapper'
     config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def set_frozen(config: Config, parts: str | None) -> None:
+    """Freeze parts of the model, given with commas between them, such as ``backbone,neck``."""
+    if parts is not None:
+        config.model['freeze'] = parts  # as an attribute, it is a method of the dict
 
 
 def set_resume(config: Config, resume: str | None) -> None:

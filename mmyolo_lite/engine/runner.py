@@ -31,6 +31,8 @@ class SteadyRunner(Runner):
     resumes from the newest checkpoint that is whole.
     """
 
+    _load_from: str | None
+
     def build_visualizer(self, visualizer: Any = None) -> Visualizer:
         """Build the visualizer and guard its backends."""
         built = super().build_visualizer(visualizer)

@@ -35,6 +35,14 @@ def test_warm_up_and_fall_are_those_of_the_training():
     assert (momentum[0], momentum[-1]) == (pytest.approx(0.8), pytest.approx(0.937))
 
 
+def test_rates_of_single_layers_do_not_matter():
+    plain = config()
+    layers = config()
+    layers.optim_wrapper['paramwise_cfg'] = dict(custom_keys={'backbone': dict(lr_mult=0.1)})
+    assert schedule(layers, 5).values == schedule(plain, 5).values
+    assert 'custom_keys' in layers.optim_wrapper.paramwise_cfg
+
+
 def test_schedulers_of_mmengine_are_followed_too():
     steps = [
         dict(type='LinearLR', start_factor=0.5, by_epoch=False, begin=0, end=4),

@@ -1,6 +1,7 @@
 """Parameter groups and weight decay equal the recorded ones; strays and duplicates are handled."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -163,3 +164,48 @@ def test_kernels_for_all_tensors_take_the_same_steps(kernels: str) -> None:
             optimizer.step()
     for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
+def custom(model: nn.Module, keys: dict, **optimizer: object) -> torch.optim.Optimizer:
+    return construct(model, {'base_total_batch_size': 64, 'custom_keys': keys}, **optimizer)
+
+
+def test_layers_have_rates_and_decays_of_their_own() -> None:
+    model = Mixed(stray=False)
+    keys = {'conv': {'lr_mult': 0.1}, 'conv_no': {'lr_mult': 0.5, 'decay_mult': 2}, 'fc': {}}
+    optimizer = custom(model, keys)
+    assert names_of(optimizer, model) == [
+        *[['ln.weight', 'gn.weight'], ['bn.weight', 'inorm.weight']],
+        ['bn.bias', 'ln.bias', 'gn.bias', 'inorm.bias'],
+        *[['conv.weight'], [], ['conv.bias']],
+        *[['conv_nobias.weight'], [], []],
+        *[['fc.weight'], [], ['fc.bias']],
+    ]
+    groups = optimizer.param_groups
+    assert [group['lr'] for group in groups[::3]] == pytest.approx([0.01, 0.001, 0.005, 0.01])
+    assert [group['weight_decay'] for group in groups[::3]] == [0.0005, 0.0005, 0.001, 0.0005]
+    assert {group['weight_decay'] for group in groups[1::3] + groups[2::3]} == {0}
+
+
+def test_the_usual_groups_come_first_and_alone_without_keys() -> None:
+    model = Mixed(stray=False)
+    assert names_of(custom(model, {}), model) == names_of(construct(model), model)
+    assert len(construct(model, {'custom_keys': {'fc': {'lr_mult': 0.1}}}).param_groups) == 6
+
+
+@pytest.mark.parametrize(
+    ('keys', 'message'),
+    [
+        ({'conb': {'lr_mult': 0.1}}, "'conb'.*Did you mean 'conv'"),
+        ({'zzz': {}}, 'Try backbone'),
+        ({'conv': {'lr': 0.1}}, 'lr_mult and decay_mult'),
+        ({'conv': 0.1}, 'lr_mult and decay_mult'),
+        ({'conv': {'lr_mult': -1}}, 'at least 0'),
+        ({'conv': {'lr_mult': '1'}}, 'at least 0'),
+        ({'conv': {'lr_mult': True}}, 'at least 0'),
+        ([('conv', {})], 'must be like'),
+    ],
+)
+def test_wrong_keys_are_named(keys: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        custom(Mixed(stray=False), keys)

@@ -1,5 +1,6 @@
 """Saving checkpoints so that at any instant the work dir holds one to resume from."""
 
+from collections import deque
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -18,11 +19,14 @@ class CheckpointHook(_CheckpointHook):
     mmengine's ``max_keep_ckpts`` removes them before.
     """
 
+    max_keep_ckpts: int
+    keep_ckpt_ids: deque[int]
+
     def before_train(self, runner: Runner) -> None:
         """Read from a resumed run which checkpoints there are."""
         super().before_train(runner)
         if self.max_keep_ckpts > 0:  # without its limit of length, which would forget one
-            self.keep_ckpt_ids = type(self.keep_ckpt_ids)(self.keep_ckpt_ids)
+            self.keep_ckpt_ids = deque(self.keep_ckpt_ids)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         keep = self.max_keep_ckpts

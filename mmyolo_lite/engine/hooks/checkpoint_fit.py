@@ -3,8 +3,10 @@ random.
 """
 
 import logging
+from dataclasses import replace
 from typing import Any
 
+from mmdet.datasets import CocoDataset
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 
 from mmyolo_lite.datasets.coco_checks import shortened
 from mmyolo_lite.errors import CheckpointError
+from mmyolo_lite.models import partial_weights
 from mmyolo_lite.registry import HOOKS
 
 SHOWN = 4
@@ -55,9 +58,11 @@ class CheckpointFitHook(Hook):
     """Check a checkpoint against the model before it is loaded.
 
     Args:
-        strict: every tensor of the model has to be in the checkpoint, in its shape. Without it one
-            is enough, as for training that starts from weights for other classes; a resumed
-            training is always strict.
+        strict: every tensor of the model has to be in the checkpoint, in its shape. Without it what
+            fits is taken over, and the rest is logged, as for training that starts from weights for
+            other classes, another head or another size
+            (:func:`~mmyolo_lite.models.partial_weights.transfer`); a resumed training is always
+            strict.
     """
 
     priority = 'HIGHEST'  # before EMAHook reads the weights
@@ -76,11 +81,74 @@ class CheckpointFitHook(Hook):
         weights = weights_of(checkpoint, source)
         if runner._resume:
             _check_state(checkpoint, source)
+            _check_groups(checkpoint, runner, source)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model = model.module if isinstance(model, BaseTTAModel) else model
-        check_fit(model, weights, source, strict=self.strict or runner._resume)
         if self.strict or runner._resume:
+            check_fit(model, weights, source)
             _check_classes(checkpoint, runner, source)
+        else:
+            # the average of the weights starts from this state dict too (EMAHook)
+            checkpoint['state_dict'] = _start_weights(checkpoint, model, runner, source)
+
+
+def _start_weights(
+    checkpoint: dict, model: nn.Module, runner: Runner, source: str
+) -> dict[str, Tensor]:
+    """Return a whole state dict for a model that starts from a checkpoint, and log what is new.
+
+    Raises:
+        CheckpointError: none of its names is one of the model's.
+    """
+    weights = {
+        name.removeprefix('module.'): value for name, value in checkpoint['state_dict'].items()
+    }
+    own = model.state_dict()
+    if not set(weights) & set(own):
+        raise CheckpointError(_message(source, *misfits(model, weights)) + _official(weights))
+    layer = partial_weights.prediction_layer(model, _classes_of_data(runner.train_loop))
+    stored, guessed = None, False
+    if layer is not None:
+        names = _trained_classes(checkpoint)
+        stored = partial_weights.stored_layer(weights, layer.num_base_priors, names)
+        coco = tuple(CocoDataset.METAINFO['classes'])
+        if stored is not None and stored.classes is None and stored.num_classes == len(coco):
+            stored, guessed = replace(stored, classes=coco), True
+    whole, report = partial_weights.transfer(weights, own, layer, stored)
+    if not report.is_complete:
+        lines = [f'Weights of {source}, which are of another model than the config:']
+        if report.is_empty:
+            lines = [
+                f'Nothing of {source} fits the model of the config, whose layers have other '
+                'shapes: the training starts from random weights. Take the config of the same size.'
+            ]
+        if guessed and report.kept_classes is not None:
+            lines.append('it has 80 classes and no names of them: taken for those of COCO')
+        text = '\n  '.join([*lines, *report.lines()])
+        print_log(text, 'current', logging.WARNING if report.is_empty else logging.INFO)
+    return whole
+
+
+def _official(weights: dict[str, Tensor]) -> str:
+    """Return a sentence for those who give weights in the official layout."""
+    if not any(name.startswith('model.') for name in weights):
+        return ''
+    return (
+        ' Weights of official YOLOv5 checkpoints are converted with '
+        'tools/model_converters/yolov5_to_mmyolo.py.'
+    )
+
+
+def _trained_classes(checkpoint: dict) -> list[str] | None:
+    """Return the class names that a checkpoint was trained with, if it says."""
+    meta = checkpoint.get('meta')
+    trained = (meta.get('dataset_meta') or {}) if isinstance(meta, dict) else {}
+    names = trained.get('classes') if isinstance(trained, dict) else None
+    return list(map(str, names)) if isinstance(names, (list, tuple)) else None
+
+
+def _classes_of_data(loop: Any) -> Any:
+    return getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes')
 
 
 def _check_classes(checkpoint: dict, runner: Runner, source: str) -> None:
@@ -89,14 +157,10 @@ def _check_classes(checkpoint: dict, runner: Runner, source: str) -> None:
     Raises:
         CheckpointError: they are the same in another order, so that every score would be wrong.
     """
-    meta = checkpoint.get('meta')
-    trained = (meta.get('dataset_meta') or {}) if isinstance(meta, dict) else {}
-    trained = trained.get('classes') if isinstance(trained, dict) else None
-    loop = runner.train_loop if runner._resume else runner.test_loop
-    given = getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes')
-    if not isinstance(trained, (list, tuple)) or not given or list(trained) == list(given):
+    trained = _trained_classes(checkpoint)
+    given = _classes_of_data(runner.train_loop if runner._resume else runner.test_loop)
+    if trained is None or not given or trained == list(given):
         return
-    trained = list(map(str, trained))
     if sorted(trained) == sorted(given):
         raise CheckpointError(
             f'Checkpoint {source} was trained with the classes in another order: '
@@ -111,21 +175,20 @@ def _check_classes(checkpoint: dict, runner: Runner, source: str) -> None:
     )
 
 
-def check_fit(model: nn.Module, weights: dict[str, Any], source: str, strict: bool = True) -> None:
+def check_fit(model: nn.Module, weights: dict[str, Any], source: str) -> None:
     """Check weights against a model.
 
     Args:
         model: the model.
         weights: state dict, as :func:`weights_of` gives it.
         source: what messages call the checkpoint.
-        strict: every tensor of the model has to be there, in its shape; without it one is enough.
 
     Raises:
-        CheckpointError: they do not fit.
+        CheckpointError: a tensor of the model is not there, or has another shape.
     """
     shapes, missing, total = misfits(model, weights)
-    if len(shapes) + len(missing) == total or (strict and (shapes or missing)):
-        raise CheckpointError(_message(source, shapes, missing, total))
+    if shapes or missing:
+        raise CheckpointError(_message(source, shapes, missing, total) + _official(weights))
 
 
 def weights_of(checkpoint: Any, source: str) -> dict[str, Tensor]:
@@ -191,6 +254,31 @@ def _check_state(checkpoint: dict, source: str) -> None:
         )
     # mmengine executes this Python text, only to look up `gpu_ids`, which its configs lack
     meta.pop('config', None)
+
+
+def _check_groups(checkpoint: dict, runner: Runner, source: str) -> None:
+    """Compare the groups of parameters of a checkpoint's optimizer with those of the training.
+
+    Raises:
+        CheckpointError: they are others.
+    """
+    if 'optimizer' not in checkpoint:
+        return
+    state = checkpoint['optimizer']
+    try:
+        given = [len(group['params']) for group in state['param_groups']]
+    except (KeyError, TypeError):  # as of several optimizers, which mmengine compares
+        return
+    optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+    if optimizer is None:
+        return
+    own = [len(group['params']) for group in optimizer.param_groups]
+    if given != own:
+        raise CheckpointError(
+            f'The optimizer of checkpoint {source} has groups of {given} parameters, and that of '
+            f'the config {own}. Resume with the optim_wrapper (paramwise_cfg.custom_keys) it was '
+            'trained with, or start from its weights with --cfg-options load_from=...'
+        )
 
 
 def _message(source: str, shapes: list[str], missing: list[str], total: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.hooks import ParamSchedulerHook
 from mmengine.runner import Runner
 
-from mmyolo_lite.engine.optimizer import BIAS_GROUP
+from mmyolo_lite.engine.optimizer import BIAS_GROUP, KINDS
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.registry import HOOKS
 
@@ -125,13 +125,22 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
         progress = runner.iter / warmup if warmup else 1.0
         factor = self._factor(runner.epoch)
         for index, group in enumerate(runner.optim_wrapper.param_groups):
-            start = self.warmup_bias_lr if index == BIAS_GROUP else 0.0
+            start = self._warmup_start(index)
             group['lr'] = start + (self._base_lr[index] * factor - start) * progress
             if 'momentum' in group:
                 group['momentum'] = (
                     self.warmup_momentum
                     + (self._base_momentum[index] - self.warmup_momentum) * progress
                 )
+
+    def _warmup_start(self, index: int) -> float:
+        """Return the learning rate that a group warms up from; it is multiplied as its target
+        is.
+        """
+        if index % KINDS != BIAS_GROUP:
+            return 0.0
+        usual = self._base_lr[BIAS_GROUP]
+        return self.warmup_bias_lr * (self._base_lr[index] / usual if usual else 1.0)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None

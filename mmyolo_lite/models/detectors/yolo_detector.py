@@ -1,5 +1,6 @@
 """The detector: backbone, neck and head under one roof (spec: model.md 10)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from mmengine.model.utils import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from mmyolo_lite.errors import ConfigError, DataError
+from mmyolo_lite.models.freezing import check_parts, freeze_parts, part_names
 from mmyolo_lite.registry import MODELS
 
 
@@ -34,9 +36,11 @@ class YOLODetector(SingleStageDetector):
         compile: compile the network for training, by True or by the arguments of
             :func:`torch.compile`, such as ``dict(mode='max-autotune')``. Validation and loss stay
             as they are, and so do the keys of checkpoints.
+        freeze: parts that do not train, such as ``('backbone', 'neck')`` or 'backbone.stage1':
+            their parameters get no gradients, and their batch norms keep their statistics.
 
     Raises:
-        ConfigError: `compile` is not what PyTorch knows.
+        ConfigError: `compile` is not what PyTorch knows, or `freeze` names no parts of the model.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class YOLODetector(SingleStageDetector):
         use_syncbn: bool = True,
         channels_last: bool = False,
         compile: bool | dict = False,
+        freeze: str | Sequence[str] = (),
     ) -> None:
         # built here, in our own scope, so that the model needs no default scope
         if isinstance(data_preprocessor, dict):
@@ -72,13 +77,16 @@ class YOLODetector(SingleStageDetector):
             # convolutions give maps in the format of their weights
             self.to(memory_format=torch.channels_last)
         self.compile_options = _compile_options(compile)
+        self.frozen_parts = part_names(freeze)
+        check_parts(self, self.frozen_parts)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> 'YOLODetector':
-        """Switch the mode; what is compiled runs in training only, where all inputs have few
-        sizes.
+        """Switch the mode; frozen parts stay frozen, and what is compiled runs in training only,
+        where all inputs have few sizes.
         """
         super().train(mode)
+        freeze_parts(self, self.frozen_parts)
         if self.compile_options is not None:
             for part in (self.backbone, self.neck, self.bbox_head.head_module):
                 if not mode:

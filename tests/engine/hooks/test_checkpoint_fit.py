@@ -8,6 +8,7 @@ import torch
 
 from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
 from mmyolo_lite.errors import CheckpointError
+from tests.models import tiny
 
 META = {'epoch': 1, 'iter': 10}
 ODD: dict = {1: torch.ones(1)}
@@ -114,3 +115,51 @@ def test_other_classes_are_warned_of_and_start_values_are_free(
     caplog.clear()
     check(trained_with(('b', 'a')), strict=False)
     assert not caplog.text
+
+
+def start(
+    target: Any, checkpoint: dict, classes: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> str:
+    """Start a training of `target` from a checkpoint, and return what was logged."""
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_instance('test_checkpoint_fit_start')
+    logger.addHandler(caplog.handler)
+    caplog.clear()
+    dataset = SimpleNamespace(metainfo={'classes': classes})
+    runner: Any = SimpleNamespace(
+        model=target,
+        _load_from='a.pth',
+        _resume=False,
+        train_loop=SimpleNamespace(dataloader=SimpleNamespace(dataset=dataset)),
+    )
+    CheckpointFitHook(strict=False).after_load_checkpoint(runner, checkpoint)
+    logger.removeHandler(caplog.handler)
+    return caplog.text
+
+
+def test_rows_of_known_classes_are_taken_over(caplog: pytest.LogCaptureFixture) -> None:
+    source, target = tiny.detector('ins', 3), tiny.detector('ins', 2)
+    weights = {f'module.{name}': tensor for name, tensor in source.state_dict().items()}
+    checkpoint = {'state_dict': weights, 'meta': {'dataset_meta': {'classes': ['a', 'b', 'c']}}}
+    log = start(target, checkpoint, ('new', 'b'), caplog)
+    assert 'loaded 366, 6 of them in part: bbox_head.head_module.convs_pred.0.weight' in log
+    assert 'skipped 0\n  missing, started anew 0\n  classes kept 1: b; started anew 1: new' in log
+    target.load_state_dict(checkpoint['state_dict'], strict=True)
+
+
+def test_eighty_nameless_classes_are_those_of_coco(caplog: pytest.LogCaptureFixture) -> None:
+    source, target = tiny.detector('det', 80), tiny.detector('det', 2)
+    log = start(target, {'state_dict': source.state_dict()}, ('balloon', 'person'), caplog)
+    assert 'taken for those of COCO' in log
+    assert 'classes kept 1: person; started anew 1: balloon' in log
+
+
+def test_weights_that_fit_are_taken_over_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    source = tiny.detector('det')
+    assert not start(tiny.detector('det'), {'state_dict': source.state_dict()}, ('a',), caplog)
+
+
+def test_official_names_lead_to_the_converter(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(CheckpointError, match='yolov5_to_mmyolo.py'):
+        start(tiny.detector('det'), {'model.0.conv.weight': torch.ones(1)}, ('a',), caplog)

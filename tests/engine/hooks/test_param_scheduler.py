@@ -86,6 +86,18 @@ def test_groups_hold_plain_floats() -> None:
             assert type(group[name]) is float, name
 
 
+def test_groups_of_layers_keep_their_share() -> None:
+    """Three more groups, whose rates are a tenth: so they are in the warm-up, biases too."""
+    runner = fake_runner({'per_epoch': 4, 'epochs': 3})
+    groups = runner.optim_wrapper.param_groups
+    groups += [{**group, 'lr': group['lr'] / 10} for group in groups]
+    hook = YOLOv5ParamSchedulerHook(max_epochs=3, warmup_epochs=1, warmup_mim_iter=0)
+    rates, _ = drive(hook, runner, 3)
+    assert rates[0] == [0, 0, 0.1, 0, 0, pytest.approx(0.01)]
+    for usual in rates:
+        assert usual[3:] == pytest.approx([rate / 10 for rate in usual[:3]])
+
+
 def test_base_values_of_a_resumed_optimizer_win() -> None:
     runner = fake_runner({'per_epoch': 4, 'epochs': 2})
     for group in runner.optim_wrapper.param_groups:
