@@ -39,7 +39,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', help='accepted and not used: a CPU takes seconds')
-    parser.add_argument('--out-dir', help='where files go (default: work_dirs/<config name>)')
+    parser.add_argument(
+        '--out-dir', '--output-dir', help='where files go (default: work_dirs/<config name>)'
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace existing output')
     return parser.parse_args()
 
