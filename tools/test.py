@@ -1,21 +1,23 @@
-"""Evaluate a checkpoint, and draw its predictions."""
+"""Evaluate a checkpoint or an exported file, and draw its predictions."""
 
 import argparse
 
 from mmyolo_lite import startup
 from mmyolo_lite.apis.cli import (
+    add_checkpoint_argument,
     add_config_arguments,
     add_launcher_arguments,
     add_vis_argument,
     run_cli,
 )
+from mmyolo_lite.deploy.options import is_exported
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='path or URL of the checkpoint')
+    add_checkpoint_argument(parser, 'path or URL, or an exported file')
     parser.add_argument(
         '--work-dir', help='where logs and pictures go (default: work_dirs/<config name>)'
     )
@@ -42,13 +44,17 @@ def main() -> None:
     args = parse_args()
     startup.pause_collection()
     from mmyolo_lite.engine import config as configs
-    from mmyolo_lite.engine import runner, watching
+    from mmyolo_lite.engine import published, runner, watching
 
     config = configs.load_config(args.config, args.cfg_options, configs.TEST_PARTS)
     configs.set_work_dir(config, args.work_dir, args.config)
     watching.choose_backends(config, args.vis)
     configs.set_launcher(config, args.launcher, args.local_rank)
-    config.load_from = args.checkpoint
+    config.load_from = published.checkpoint_of(args.config, args.checkpoint)
+    if is_exported(config.load_from):
+        from mmyolo_lite.deploy.evaluate import use_exported
+
+        use_exported(config, config.load_from, with_tta=args.tta)
     if args.show or args.show_dir:
         configs.enable_drawing(config, args.show_dir, args.show, args.wait_time)
     configs.set_results(config, args.json_prefix, args.out)

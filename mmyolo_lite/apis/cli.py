@@ -39,6 +39,21 @@ class _ConfigOptions(Action):
         DictAction(self.option_strings, self.dest)(parser, *args, **kwargs)
 
 
+def add_checkpoint_argument(parser: ArgumentParser, kinds: str = 'path or URL') -> None:
+    """Add ``checkpoint``, which a published one in place of the config holds itself; read it with
+    :func:`mmyolo_lite.engine.published.checkpoint_of`.
+
+    Args:
+        parser: behind :func:`add_config_arguments`.
+        kinds: what it may be.
+    """
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help=f'{kinds}; left out with a published checkpoint in place of the config',
+    )
+
+
 def add_vis_argument(parser: ArgumentParser) -> None:
     """Add ``--vis``, where curves go."""
     parser.add_argument(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmyolo_lite import startup
-from mmyolo_lite.apis.cli import add_config_arguments
+from mmyolo_lite.apis.cli import add_checkpoint_argument, add_config_arguments
 
 if TYPE_CHECKING:
     from mmyolo_lite.apis.predict_files import Results
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add config, checkpoint, and how to predict."""
     add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='path or URL of the checkpoint')
+    add_checkpoint_argument(parser)
     parser.add_argument(
         '--device', help='such as cpu or cuda:0 (default: the best that PyTorch finds)'
     )
@@ -64,12 +64,13 @@ def make_predictor(args: argparse.Namespace, keep_images: bool = False) -> 'Pred
     import cv2
 
     from mmyolo_lite.apis.predictor import Predictor
+    from mmyolo_lite.engine.published import checkpoint_of
 
     # its own lines about damaged files: they are named on stderr once, in words
     cv2.utils.logging.setLogLevel(0)
     predictor = Predictor(
         args.config,
-        args.checkpoint,
+        checkpoint_of(args.config, args.checkpoint),
         args.device,
         score_thr=args.score_thr,
         batch_size=args.batch_size,

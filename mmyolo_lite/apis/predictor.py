@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mmcv.cnn import fuse_conv_bn
 from mmengine.config import Config
 
 from mmyolo_lite.apis.media import Image, Source, sources
@@ -18,6 +17,7 @@ from mmyolo_lite.apis.model import InferenceModel, load_model
 from mmyolo_lite.apis.prediction import PredictedMasks, Prediction
 from mmyolo_lite.datasets.coco_checks import shortened
 from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
+from mmyolo_lite.deploy.graph import switch_to_deploy
 from mmyolo_lite.engine.config import load_config
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.ops.run_length_masks import RunLengthMasks
@@ -92,7 +92,7 @@ class Predictor:
             with_test_settings(loaded, score_thr), checkpoint, device
         )
         if deploy:
-            fuse_conv_bn(self.model.network)
+            switch_to_deploy(self.model.network)
         self.batch_size = batch_size
         self.keep_images = keep_images
         self._wanted = self._labels_of(list(class_names))

@@ -7,7 +7,7 @@ between the two everything outside the box is zero.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -59,21 +59,43 @@ def masks_in_boxes(
         way: sizes.
         mask_thr: a pixel is inside if its probability is above it, strict.
     """
+
+    def probabilities(number: int, rows: slice, columns: slice) -> Floats:
+        part = prototypes[:, rows, columns]
+        values = (coefficients[number] @ part.reshape(len(part), -1)).reshape(part.shape[1:])
+        return 0.5 * np.tanh(0.5 * values) + 0.5  # the sigmoid, without overflow
+
+    height, width = prototypes.shape[1:]
+    return paste_in_boxes(probabilities, (height, width), boxes, way, mask_thr)
+
+
+def paste_in_boxes(
+    probabilities: Callable[[int, slice, slice], Floats],
+    proto_hw: tuple[int, int],
+    boxes: Floats,
+    way: Way,
+    mask_thr: float,
+) -> Iterator[Patch]:
+    """Yield the mask of each instance in order, from its probabilities at prototype size.
+
+    Args:
+        probabilities: gives those of an instance, by its number, and some rows and columns.
+        proto_hw: (h, w).
+        boxes: as :func:`masks_in_boxes`, and so are `way` and `mask_thr`.
+        way: sizes.
+        mask_thr: a threshold.
+    """
     (height, width), (out_h, out_w) = way.input_hw, way.out_hw
     top, bottom, left, right = way.window
-    vertical = _Axis(prototypes.shape[1], height, (top, bottom), out_h)
-    horizontal = _Axis(prototypes.shape[2], width, (left, right), out_w)
+    vertical = _Axis(proto_hw[0], height, (top, bottom), out_h)
+    horizontal = _Axis(proto_hw[1], width, (left, right), out_w)
     # pixel j is inside if x1 <= j < x2, so a box covers the whole pixels [ceil x1, ceil x2)
-    for coefficient, (x1, y1, x2, y2) in zip(
-        coefficients, np.ceil(boxes).astype(np.int64).tolist(), strict=True
-    ):
+    for number, (x1, y1, x2, y2) in enumerate(np.ceil(boxes).astype(np.int64).tolist()):
         rows, columns = vertical.span(y1, y2), horizontal.span(x1, x2)
         if rows is None or columns is None:
             yield Patch(0, 0, np.zeros((0, 0), dtype=np.bool_))
             continue
-        part = prototypes[:, rows.proto, columns.proto]
-        values = (coefficient @ part.reshape(len(part), -1)).reshape(part.shape[1:])
-        values = 0.5 * np.tanh(0.5 * values) + 0.5  # the sigmoid, without overflow
+        values = probabilities(number, rows.proto, columns.proto)
         values = columns.to_network(rows.to_network(values).T)
         # columns of the network as rows, rows of the image as columns
         values = np.ascontiguousarray(rows.to_image(values.T).T)

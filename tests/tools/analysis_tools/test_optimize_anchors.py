@@ -6,6 +6,7 @@ from tests.tools import journey
 def test_prints_both_and_writes_a_config(tools, data, tmp_path):
     config = journey.write_config(tmp_path / 'tiny.py', data)
     command = ('tools/analysis_tools/optimize_anchors.py', config, '--iters', '20')
+    command = (*command, '--output-dir', 'work_dirs/tiny')  # the default
     done = tools.run(tmp_path, *command).check()
     rows = [line.split() for line in done.out.splitlines()]
     before, after = (
