@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
 class SampleSeeds:
@@ -30,7 +31,11 @@ class SampleSeeds:
         is_on, seed, epoch = self._state.tolist()
         if not is_on:
             return
-        words = np.random.SeedSequence((seed, epoch, int(index))).generate_state(3)
-        np.random.seed(words[0])
-        random.seed(int(words[1]))
-        torch.default_generator.manual_seed(int(words[2]))
+        seed_process(np.random.SeedSequence((seed, epoch, int(index))).generate_state(3))
+
+
+def seed_process(words: NDArray[np.unsignedinteger]) -> None:
+    """Seed NumPy, Python and PyTorch (on the CPU) of this process by three words."""
+    np.random.seed(words[0])
+    random.seed(int(words[1]))
+    torch.default_generator.manual_seed(int(words[2]))

@@ -11,7 +11,7 @@ from mmengine.runner import CheckpointLoader
 from mmyolo_lite.engine.hooks.checkpoint import LAST
 from mmyolo_lite.errors import CheckpointError
 
-_NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
+_NUMBERED = re.compile(r'(?P<kind>epoch|iter)_(?P<number>\d+)\.pth')
 
 
 def newest_checkpoint(work_dir: Path) -> Path | None:
@@ -45,18 +45,22 @@ def newest_checkpoint(work_dir: Path) -> Path | None:
 
 
 def _candidates(work_dir: Path) -> Iterator[Path]:
+    """Yield checkpoints, newest first: the one that was saved last, then those before it."""
     try:
         named = (work_dir / LAST).read_text(encoding='utf-8').strip()
     except (OSError, ValueError):
         named = ''
-    # a work dir may have moved: the file beside counts then
-    for path in (Path(named), work_dir / Path(named).name) if named else ():
+    # a work dir may be a copy of another: its own file counts first
+    for path in (work_dir / Path(named).name, Path(named)) if named else ():
         if path.is_file():
-            yield path
+            yield path.resolve()
+    last = _NUMBERED.fullmatch(Path(named).name)
     numbered = [
-        (int(match[1]), path)
+        (match['kind'], int(match['number']), path.resolve())
         for path in work_dir.glob('*.pth')
         if (match := _NUMBERED.fullmatch(path.name))
     ]
-    for _, path in sorted(numbered, reverse=True):
-        yield path
+    for kind, number, path in sorted(numbered, reverse=True):
+        # an earlier, longer training in the same folder may have left higher numbers
+        if last is None or (kind == last['kind'] and number <= int(last['number'])):
+            yield path

@@ -22,8 +22,13 @@ def choose_backends(config: Config, names: Sequence[str] | None) -> None:
         config.visualizer = ConfigDict(type='mmdet.DetLocalVisualizer', name='visualizer')
     visualizer = config.visualizer
     kinds = dict.fromkeys(SHORT_NAMES[name] for name in names)
-    given = {type_name(one.get('type')): one for one in visualizer.get('vis_backends') or ()}
-    visualizer.vis_backends = [given.get(kind, ConfigDict(type=kind)) for kind in kinds]
+    given = list(visualizer.get('vis_backends') or ())
+    visualizer.vis_backends = [
+        backend
+        for kind in kinds
+        for backend in [one for one in given if type_name(one.get('type')) == kind]
+        or [ConfigDict(type=kind)]
+    ]
 
 
 def check_backends(config: Any) -> None:

@@ -92,6 +92,9 @@ def _stack(images: Tensor | Sequence[Tensor]) -> Tensor:
     return torch.stack(list(images))
 
 
+_CURRENT_SIZE = 'multi_scale_hw'
+
+
 @MODELS.register_module()
 class YOLOXBatchSyncRandomResize(nn.Module):
     """Multi-scale training: resize whole batches, a new size every few iterations, the same on all
@@ -125,7 +128,10 @@ class YOLOXBatchSyncRandomResize(nn.Module):
         """
         height, width = inputs.shape[-2:]
         aspect_ratio = width / height
-        self._target_hw = self._target_hw or (height, width)
+        hub = MessageHub.get_current_instance()
+        # checkpoints hold what the hub does: a resumed training goes on with its size
+        known = tuple(hub.get_info(_CURRENT_SIZE) or (height, width))
+        self._target_hw = self._target_hw or known
         if (height, width) != self._target_hw:
             inputs = F.interpolate(inputs, self._target_hw, mode='bilinear', align_corners=False)
             scale_x, scale_y = self._target_hw[1] / width, self._target_hw[0] / height
@@ -138,8 +144,9 @@ class YOLOXBatchSyncRandomResize(nn.Module):
                 if name in data_samples
             }
             data_samples = {**data_samples, **tables}
-        if (MessageHub.get_current_instance().get_info('iter') + 1) % self._interval == 0:
+        if (hub.get_info('iter') + 1) % self._interval == 0:
             self._target_hw = self._draw(aspect_ratio, inputs.device)
+            hub.update_info(_CURRENT_SIZE, self._target_hw)
         return inputs, data_samples
 
     def _draw(self, aspect_ratio: float, device: torch.device) -> tuple[int, int]:

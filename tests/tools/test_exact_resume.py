@@ -74,6 +74,20 @@ def test_weights_and_losses_are_those_of_the_uninterrupted_run(
     assert losses == {step: values for step, values in expected.items() if step > done}
 
 
+def test_multi_scale_training_goes_on_with_its_sizes(tools, data, tmp_path_factory):
+    sizes = dict(type='YOLOXBatchSyncRandomResize', random_size_range=(96, 160), interval=3)
+    extra = f"model['data_preprocessor'] = dict(batch_augments=[{sizes}])\n"
+    folders = [tmp_path_factory.mktemp(name) for name in ('one', 'two')]
+    config = journey.write_config(folders[0] / 'tiny.py', data, extra=LIVELY + extra, epochs=EPOCHS)
+    for folder in folders:
+        work_dir = folder / 'work_dirs/tiny'
+        if folder is folders[1]:
+            work_dir.mkdir(parents=True)
+            shutil.copy(folders[0] / 'work_dirs/tiny/epoch_2.pth', work_dir)
+        tools.run(folder, 'tools/train.py', config, '--resume').check()
+    assert_same(*(folder / 'work_dirs/tiny' / LAST for folder in folders))
+
+
 def test_samples_do_not_depend_on_the_number_of_workers(straight, tools, data, tmp_path):
     options = ('train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False')
     other = train(tools, tmp_path, data, *options)
@@ -86,7 +100,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tools, data, tmp_path, strai
     whole = straight.work_dir / LAST
     shutil.copy(whole, work_dir / LAST)
     (work_dir / f'epoch_{EPOCHS + 1}.pth').write_bytes(whole.read_bytes()[:5000])
-    for content in (str(work_dir / f'epoch_{EPOCHS + 1}.pth'), '', 'elsewhere/epoch_9.pth'):
+    for content in (str(work_dir / f'epoch_{EPOCHS + 1}.pth'), '', 'elsewhere/epoch_5.pth'):
         (work_dir / 'last_checkpoint').write_text(content)
         done = train(tools, tmp_path, data, f'train_cfg.max_epochs={EPOCHS}', resume=True).done
         assert f'resumed epoch: {EPOCHS}' in done.out

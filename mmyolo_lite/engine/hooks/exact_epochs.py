@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmyolo_lite.datasets.coco import BatchShapePolicyDataset
+from mmyolo_lite.datasets.sample_seeds import seed_process
 from mmyolo_lite.registry import HOOKS
 
 
@@ -14,8 +17,9 @@ class ExactEpochsHook(Hook):
     """Seed the samples and the order of each epoch, so that a resumed training goes on exactly as
     if it had never stopped.
 
-    Works for trainings by epochs on one data set of this project. Transforms that keep samples
-    from one call to the next (``use_cached=True``) break it.
+    Works for trainings by epochs on one data set of this project; in others, such as those of
+    several joined sets, nothing is seeded anew. Transforms that keep samples from one call to the
+    next (``use_cached=True``) break it.
     """
 
     priority = 'VERY_HIGH'
@@ -32,10 +36,17 @@ class ExactEpochsHook(Hook):
             return
         if isinstance(loader.dataset, BatchShapePolicyDataset):
             self._seeds = loader.dataset.sample_seeds
+            # starting workers draws a number, and resumed trainings start them in another epoch
+            loader.generator = torch.Generator().manual_seed(runner.seed or 0)
         if hasattr(loader.sampler, 'seed') and runner.seed is not None:
             loader.sampler.seed = runner.seed
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Begin an epoch."""
-        if self._seeds is not None and runner.seed is not None:
-            self._seeds.start_epoch(runner.seed, runner.epoch)
+        """Begin an epoch, in this process too: what it draws, such as sizes of multi-scale
+        training, belongs to the epoch.
+        """
+        if self._seeds is None or runner.seed is None:
+            return
+        self._seeds.start_epoch(runner.seed, runner.epoch)
+        words = np.random.SeedSequence((runner.seed, runner.epoch, 1 + runner.rank))
+        seed_process(words.generate_state(3))

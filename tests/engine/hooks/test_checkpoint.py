@@ -46,6 +46,24 @@ def test_an_old_checkpoint_goes_when_the_new_one_is_written(tmp_path, keep):
     assert runner.hook.max_keep_ckpts == keep
 
 
+def test_the_best_checkpoint_goes_when_a_better_one_is_written(tmp_path):
+    runner = Saves(tmp_path, -1)
+    runner.logger = SimpleNamespace(info=lambda _: None)
+    hook = runner.hook
+    hook.__dict__.update(CheckpointHook(interval=1, save_best='ap', rule='greater').__dict__)
+    hook.out_dir, hook.file_backend = str(tmp_path), get_file_backend(str(tmp_path))
+    hook.filename_tmpl, hook.best_ckpt_path = 'epoch_{}.pth', None
+    for epoch, score in enumerate((0.1, 0.3, 0.2, 0.4), 1):
+        runner.epoch = runner.iter = epoch
+        hook._save_best_checkpoint(runner, {'ap': score})
+    best = [[name for name in names if name.startswith('best')] for names in runner.seen]
+    assert best == [[], ['best_ap_epoch_1.pth'], ['best_ap_epoch_2.pth']], (
+        'at no time is there none'
+    )
+    assert [name for name in runner.names() if 'best' in name] == ['best_ap_epoch_4.pth']
+    assert hook.best_ckpt_path.endswith('best_ap_epoch_4.pth')
+
+
 def test_all_are_kept_without_a_limit(tmp_path):
     runner = Saves(tmp_path, -1)
     for step in range(1, 4):
