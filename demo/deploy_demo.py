@@ -53,7 +53,7 @@ def main() -> None:
 
     results = predict_cli.make_results(args)
     images = predict_files.images_of(args.input, results.out_dir)
-    results.check()
+    results.check(images)
     predictor = RuntimePredictor(runtime, keep_images=results.draw or results.show)
     predict_files.predict_images(images, predictor, results)
 

@@ -24,7 +24,7 @@ def main() -> None:
 
     results = predict_cli.make_results(args)
     images = predict_files.images_of(args.img, results.out_dir)
-    results.check()
+    results.check(images)
     predictor = predict_cli.make_predictor(args, keep_images=results.draw or results.show)
     predict_files.predict_images(images, predictor, results)
 

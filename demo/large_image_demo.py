@@ -53,7 +53,7 @@ def main() -> None:
     )
     results = predict_cli.make_results(args)
     images = predict_files.images_of(args.img, results.out_dir)
-    results.check()
+    results.check(images)
     predictor = predict_cli.make_predictor(args)
     predict_files.predict_large_images(images, predictor, settings, results, args.debug)
 

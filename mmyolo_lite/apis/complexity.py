@@ -21,6 +21,8 @@ from mmyolo_lite.errors import ConfigError
 
 WARM_UP = 5
 """Runs that are not counted."""
+LEAST_RUNS = 4
+"""Runs that a median and quartiles are taken from."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,17 @@ class Speed:
         return rows
 
 
+def check_runs(batch_size: int, runs: int, repeats: int = 1) -> None:
+    """Raise ConfigError if there is nothing to time, or too little for quartiles."""
+    for name, value, least in (
+        ('--batch-size', batch_size, 1),
+        ('--max-iter', runs, LEAST_RUNS),
+        ('--repeat-num', repeats, 1),
+    ):
+        if value < least:
+            raise ConfigError(f'{name} is {value}; it must be {least} or more.')
+
+
 def measure_speed(
     model: InferenceModel,
     shape_hw: tuple[int, int],
@@ -132,17 +145,14 @@ def measure_speed(
         model: with its weights; what is found depends on them, and so does post-processing.
         shape_hw: of the network's input.
         batch_size: images at once.
-        runs: that are timed, at least 4.
+        runs: that are timed, at least ``LEAST_RUNS``.
         amp: in mixed precision.
 
     Raises:
         ConfigError: an argument cannot be.
     """
     check_shape(model.config, shape_hw)
-    if batch_size < 1 or runs < 4:
-        raise ConfigError(
-            f'--batch-size {batch_size} must be at least 1 and --max-iter {runs} at least 4'
-        )
+    check_runs(batch_size, runs)
     noise = np.random.default_rng(0).integers(0, 256, (*shape_hw, 3), dtype=np.uint8)
     meta = {'ori_shape': shape_hw, 'img_shape': shape_hw, 'scale_factor': (1.0, 1.0)}
     inputs = [torch.from_numpy(noise.transpose(2, 0, 1).copy())] * batch_size

@@ -10,6 +10,7 @@ import numpy as np
 from mmengine.config import Config
 
 from mmyolo_lite.apis.datasets import build_datasets
+from mmyolo_lite.apis.whole_files import check_out_dir
 from mmyolo_lite.compat.coco_api import usable_segmentation
 from mmyolo_lite.datasets.coco_checks import few_letters, is_id, structural_defects
 from mmyolo_lite.datasets.coco_truth import read_truth, unpacked_truth
@@ -27,6 +28,8 @@ _MALFORMED = (
     RuntimeError,  # of tensors
 )
 
+WITHOUT_WINDOWS = ('agg', 'cairo', 'pdf', 'pgf', 'ps', 'svg', 'template')
+"""Backends of matplotlib that only write files."""
 Results = list[tuple[dict[str, Any], dict[str, Any]]]
 """Truth and predictions of each image, as :class:`mmyolo_lite.evaluation.image_matches` takes
 them."""
@@ -244,6 +247,31 @@ def _unusable(path: Path, reason: str) -> DataError:
     )
 
 
+def check_output(save_dir: str | Path, color_theme: str = 'Blues', show: bool = False) -> None:
+    """Refuse before the work starts what :func:`save_confusion` would refuse behind it."""
+    import matplotlib
+
+    if color_theme not in matplotlib.colormaps:
+        raise ConfigError(
+            f'--color-theme is {color_theme!r}, no colour map of matplotlib; Blues, viridis and '
+            'plasma are some'
+        )
+    if show and not _has_windows():
+        raise ConfigError('--show: no window can be opened here. Leave it out.')
+    check_out_dir(Path(save_dir))
+
+
+def _has_windows() -> bool:
+    """Say whether matplotlib can open windows."""
+    import matplotlib.pyplot as plt
+
+    try:
+        plt.switch_backend(plt.get_backend())
+    except ImportError:  # a backend that is asked for and needs a display
+        return False
+    return plt.get_backend().lower() not in WITHOUT_WINDOWS
+
+
 def save_confusion(
     entry: Mapping[str, Any],
     kind: str,
@@ -264,16 +292,10 @@ def save_confusion(
         The paths written.
 
     Raises:
-        ConfigError: there is no such colour map.
+        ConfigError: there is no such colour map, or no window can be opened.
         DataError: the folder cannot be made or written.
     """
-    import matplotlib
-
-    if color_theme not in matplotlib.colormaps:
-        raise ConfigError(
-            f'--color-theme is {color_theme!r}, no colour map of matplotlib; Blues, viridis and '
-            'plasma are some'
-        )
+    check_output(save_dir, color_theme, show)
     folder, start = Path(save_dir), '' if kind == 'bbox' else 'mask_'
     paths = [folder / f'{start}confusion_matrix{end}.png' for end in ('', '_normalized')]
     write_json(dict(entry), folder / f'{start}confusion_matrix.json')

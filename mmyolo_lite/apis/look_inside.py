@@ -140,7 +140,25 @@ def deliver_pictures(
         DataError: a file cannot be written; or, after all others are done, some images could not
             be read.
     """
-    failures, count, stems = Failures(len(images)), 0, set()
+    failures, count, ended = Failures(len(images)), 0, False
+    for name, picture in _drawn(images, read_file, draw, failures):
+        path = out_dir / f'{name}.jpg'
+        write_bytes(encode_image(picture, path), path)
+        count += 1
+        if show and shows_end(picture, 0):
+            ended = True
+            break
+    if count:
+        print(f'{count} pictures in {out_dir}')
+    failures.raise_if_any(ended)
+    return count
+
+
+def _drawn(
+    images: Sequence[Source], read_file: Callable[[str], Image], draw: Draw, failures: Failures
+) -> Named:
+    """Yield the pictures of all images, under names that begin with those of the images."""
+    stems: set[str] = set()
     for source in tqdm(images, disable=None if len(images) > 1 else True, unit=' images'):
         try:
             image = source.read(read_file)
@@ -152,14 +170,7 @@ def deliver_pictures(
             stem = source.name.replace('.', '_')
         stems.add(stem)
         for what, picture in draw(image, source.path):
-            path = out_dir / f'{stem}_{what}.jpg'
-            write_bytes(encode_image(picture, path), path)
-            count += 1
-            if show and shows_end(picture, 0):
-                return count
-    print(f'{count} pictures in {out_dir}')
-    failures.raise_if_any()
-    return count
+            yield f'{stem}_{what}', picture
 
 
 def name_part(text: str) -> str:
@@ -173,7 +184,7 @@ def name_part(text: str) -> str:
 
 def module_tree(network: nn.Module) -> str:
     """Return what ``--preview-model`` prints: every layer, and how to name it."""
-    return f'{network}\n\nName layers as in neck.out_layers[2] or backbone.stage2[1].conv1.'
+    return f'{network}\n\nName layers as in neck.out_layers[2] or backbone.stage2[1].main_conv.'
 
 
 def strides_of(maps: Sequence[Tensor], input_hw: tuple[int, int]) -> list[int]:

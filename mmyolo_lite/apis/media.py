@@ -6,7 +6,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -36,11 +36,13 @@ class Source:
         path: of the file, or a URL; empty for an array.
         name: under which results are stored: relative, with a suffix.
         image: (H, W, 3) uint8 BGR, where it is in memory already.
+        problem: why it cannot be read, where that is known already.
     """
 
     path: str
     name: str
     image: Image | None = None
+    problem: str = ''
 
     def read(self, read_file: Callable[[str], Image]) -> Image:
         """Return the image, (H, W, 3) uint8 BGR.
@@ -53,6 +55,8 @@ class Source:
         """
         if self.image is not None:
             return self.image
+        if self.problem:
+            raise self._unreadable(self.problem)
         try:
             if not is_url(self.path):
                 return read_file(self.path)
@@ -93,7 +97,8 @@ def sources(given: Any) -> Iterator[Source]:
         given: path of a file or folder (with its sub-folders), a pattern such as
             ``'photos/*.jpg'``, a URL; an array (H, W, 3) or (H, W) uint8, BGR; a Pillow image; a
             :class:`Source`; or an iterable of these, such as a list or a generator, which is taken
-            one by one.
+            one by one; a path in it that leads to no image fails when it is read, so that the
+            others are not lost.
 
     Raises:
         DataError: there is no such file, or no image, or the input is none of these.
@@ -108,15 +113,40 @@ def sources(given: Any) -> Iterator[Source]:
         yield Source('', 'image.jpg', _bgr_of_pillow(given))
     elif isinstance(given, Iterable) and not hasattr(given, '__array__'):  # as tensors have
         for number, one in enumerate(given):
-            for source in sources(one):
+            for source in _sources_of_element(one):
                 unnamed = not source.path and not isinstance(one, Source)
                 name = f'{number:06d}.jpg' if unnamed else source.name
-                yield Source(source.path, name, source.image)
+                yield replace(source, name=name)
     else:
         raise DataError(
             f'A {type(given).__name__} is no image. Give a path, a folder, a URL, an array (H, W, '
             '3) of uint8, or a list or generator of these.'
         )
+
+
+def first_source(given: Any) -> Source:
+    """Return the one image, or the first, of what :func:`sources` takes.
+
+    Raises:
+        DataError: there is none.
+    """
+    source = next(sources(given), None)
+    if source is None:
+        raise DataError('The list is empty: there is no image to predict.')
+    return source
+
+
+def _sources_of_element(given: Any) -> Iterator[Source]:
+    """Yield the images of an element of an iterable."""
+    if not isinstance(given, str | os.PathLike):
+        yield from sources(given)
+        return
+    path = os.fspath(given)
+    try:
+        yield from _sources_of_path(path)
+    except DataError as error:
+        problem = str(error).removeprefix(f'{path}: ')
+        yield Source(path, os.path.basename(path), problem=problem)
 
 
 def _sources_of_path(path: str) -> Iterator[Source]:

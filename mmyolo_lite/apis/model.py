@@ -172,16 +172,21 @@ def _errors_alone() -> Iterator[None]:
 
 
 def _device(name: str | None) -> torch.device:
+    """Return the device of a name, on which a tensor can be made; None takes the best there is."""
+    reason, cause = 'PyTorch cannot use it here.', None
     try:
         device = torch.device(name or get_device())
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).split('\n')[0]
-        raise ConfigError(
-            f'The device {name!r} is not there: {reason} Give cpu, or cuda:0 where PyTorch finds a '
-            'GPU.'
-        ) from error
-    return device
+        if device.type != 'meta':  # whose tensors hold no values
+            return device
+    except (RuntimeError, AssertionError, ImportError) as error:
+        if str(name).startswith('cuda'):  # of others PyTorch tells what its developers need
+            reason = str(error).split('\n')[0]
+        cause = error
+    raise ConfigError(
+        f'The device {name!r} is not there: {reason} Give cpu, mps, or cuda or cuda:0 where '
+        'PyTorch finds a GPU.'
+    ) from cause
 
 
 def _test_dataset(config: Config) -> dict:

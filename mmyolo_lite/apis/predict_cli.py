@@ -44,6 +44,9 @@ def add_result_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--to-coco', metavar='F.json', help='write all predictions to one COCO data set'
     )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace existing files of --to-labelme, --to-coco'
+    )
 
 
 def make_results(args: argparse.Namespace) -> 'Results':
@@ -56,6 +59,7 @@ def make_results(args: argparse.Namespace) -> 'Results':
         labelme=args.to_labelme,
         coco_file=Path(args.to_coco) if args.to_coco else None,
         show=args.show,
+        overwrite=args.overwrite,
     )
 
 

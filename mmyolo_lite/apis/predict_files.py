@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from mmyolo_lite.apis.prediction import Prediction
 from mmyolo_lite.apis.predictor import Predictor
 from mmyolo_lite.apis.tiles import TileSettings, merge_tiles, predict_tiles
 from mmyolo_lite.apis.whole_files import check_out_dir, encode_image, write_bytes
-from mmyolo_lite.datasets.file_io import write_json
+from mmyolo_lite.datasets.file_io import refuse_existing, write_json
 from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
 from mmyolo_lite.errors import ConfigError, DataError
 
@@ -25,6 +26,8 @@ PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 WINDOW_SIDE = 1200
 """Longest side of what is shown in a window, in pixels."""
 END_KEYS = (ord('q'), 27)
+MOST_NAMED = 3
+"""Annotation files that are named where they would be replaced."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Results:
         coco_file: write all predictions to this COCO data set; None for none.
         show: show pictures in a window; q or Esc ends.
         wait_seconds: that a picture stays in the window; 0 waits for a key.
+        overwrite: labelme files and the COCO data set may replace others, which may be made by
+            hand; pictures always do.
     """
 
     out_dir: Path = Path('output')
@@ -46,13 +51,17 @@ class Results:
     coco_file: Path | None = None
     show: bool = False
     wait_seconds: float = 0.0
+    overwrite: bool = False
 
-    def check(self) -> None:
+    def check(self, images: Sequence[Source] = ()) -> None:
         """Refuse before the work starts what would fail behind it.
+
+        Args:
+            images: that are to be predicted.
 
         Raises:
             ConfigError: nothing is to be made, or no window can be opened.
-            DataError: files cannot be written.
+            DataError: files cannot be written, or annotations would be replaced.
         """
         if not (self.draw or self.labelme or self.coco_file or self.show):
             raise ConfigError('Nothing is to be made: leave out --no-draw, or add --to-labelme.')
@@ -63,6 +72,16 @@ class Results:
             if self.coco_file.suffix != '.json' or self.coco_file.is_dir():
                 raise DataError(f'{self.coco_file}: name a file *.json for the COCO data set')
             check_out_dir(self.coco_file.parent)
+        existing = filter(os.path.lexists, self._annotation_files(images))
+        refuse_existing(islice(existing, MOST_NAMED), self.overwrite)
+
+    def _annotation_files(self, images: Sequence[Source]) -> Iterator[Path]:
+        """Yield the files of annotations that are to be written."""
+        if self.coco_file is not None:
+            yield self.coco_file
+        names: set[str] = set()
+        for source in images if self.labelme else ():
+            yield self.out_dir / _new_name(source.name, '.json', names)
 
 
 def require_window(show: bool) -> None:
@@ -90,12 +109,14 @@ class Failures:
         if self.total > 1:
             tqdm.write(f'warning: {error}', file=sys.stderr)
 
-    def raise_if_any(self) -> None:
-        """Raise DataError if there were failures."""
+    def raise_if_any(self, ended: bool = False) -> None:
+        """Raise DataError if there were failures; `ended` says that the user ended the work."""
         if self.count and self.total == 1:
             raise DataError(self.last)
         if self.count:
             rest = 'the others are done' if self.count < self.total else 'there are no others'
+            if ended:
+                rest = 'the work was ended before all others were done'
             raise DataError(f'{self.count} of {self.total} images could not be read; {rest}')
 
 
@@ -137,13 +158,7 @@ class Writer:
             write_json(self.coco.content(), self.results.coco_file)
 
     def _path(self, prediction: Prediction, suffix: str) -> Path:
-        """Return where a file of an image goes; ``a.jpg`` beside ``a.png`` keep their suffixes."""
-        stem = os.path.splitext(prediction.name)[0]
-        name = stem + suffix
-        if name in self._names:
-            name = prediction.name + suffix
-        self._names.add(name)
-        path = self.results.out_dir / name
+        path = self.results.out_dir / _new_name(prediction.name, suffix, self._names)
         if (
             prediction.path
             and path.exists()
@@ -154,6 +169,17 @@ class Writer:
                 '--out-dir'
             )
         return path
+
+
+def _new_name(image: str, suffix: str, names: set[str]) -> str:
+    """Return the name of a file of an image, and add it to the names; ``a.jpg`` beside ``a.png``
+    keep their suffixes.
+    """
+    name = os.path.splitext(image)[0] + suffix
+    if name in names:
+        name = image + suffix
+    names.add(name)
+    return name
 
 
 def picture_suffix(name: str) -> str:
@@ -259,6 +285,7 @@ def _deliver(
     failures: Failures,
 ) -> int:
     writer, objects, count = Writer(results, predictor.class_names), 0, 0
+    goes_on = True
     with tqdm(total=len(images), disable=None, unit=' images') as bar:
         for prediction in found:
             count, objects = count + 1, objects + len(prediction)
@@ -274,5 +301,5 @@ def _deliver(
     places += [str(results.coco_file)] if results.coco_file else []
     if count:
         print(f'{objects} objects in {count} images{"".join(f"; {place}" for place in places)}')
-    failures.raise_if_any()
+    failures.raise_if_any(ended=not goes_on)
     return objects

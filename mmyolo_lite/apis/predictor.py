@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from mmyolo_lite.apis.media import Image, Source, sources
+from mmyolo_lite.apis.media import Image, Source, first_source, sources
 from mmyolo_lite.apis.model import InferenceModel, load_model
 from mmyolo_lite.apis.prediction import PredictedMasks, Prediction
 from mmyolo_lite.datasets.coco_checks import shortened
@@ -109,8 +109,8 @@ class Predictor:
             images: whatever :func:`mmyolo_lite.apis.media.sources` takes: a path, folder, pattern
                 or URL, an array, or a list or generator of these, which is drawn from as the
                 predictions are.
-            on_error: called with the error of each image that cannot be read, which is left out;
-                None raises it.
+            on_error: called with the error of each image that cannot be read, which is left out, as
+                is a path in a list that leads to none; None raises it.
 
         Raises:
             UnreadableImageError: an image cannot be read.
@@ -121,9 +121,13 @@ class Predictor:
             yield from self._predict(batch)
 
     def predict_one(self, image: Any) -> Prediction:
-        """Return the prediction of the one image, or the first, of an input; it holds the image."""
-        prepared = self._prepared(islice(sources(image), 1), None)
-        (found,) = self._predict([next(prepared)], keep_images=True)
+        """Return the prediction of the one image, or the first, of an input; it holds the image.
+
+        Raises:
+            DataError: there is no image, or it cannot be read.
+        """
+        prepared = self._prepare(first_source(image))
+        (found,) = self._predict([prepared], keep_images=True)
         return found
 
     def _labels_of(self, names: list[str]) -> list[int]:

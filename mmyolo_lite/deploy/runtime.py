@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmyolo_lite.apis.media import Image, Source, sources
+from mmyolo_lite.apis.media import Image, Source, first_source, sources
 from mmyolo_lite.apis.prediction import PredictedMasks, Prediction
 from mmyolo_lite.datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
 from mmyolo_lite.deploy.sessions import open_session
@@ -101,8 +101,9 @@ class Runtime:
 
         Raises:
             UnreadableImageError: it cannot be read.
+            DataError: there is none.
         """
-        return next(self.predict(islice(sources(image), 1), keep_images=True))
+        return next(self.predict(first_source(image), keep_images=True))
 
     def predict(
         self, images: Any, on_error: OnError | None = None, keep_images: bool = False

@@ -42,8 +42,8 @@ def split_name(name: str) -> list[str | int]:
 def bracket_name(dotted: str) -> str:
     """Return PyTorch's name of a module with its indices in brackets.
 
-    >>> bracket_name('backbone.stage2.1.conv')
-    'backbone.stage2[1].conv'
+    >>> bracket_name('neck.out_layers.2')
+    'neck.out_layers[2]'
     """
     return re.sub(r'\.(\d+)(?=\.|$)', r'[\1]', dotted)
 
@@ -53,7 +53,7 @@ def find_layer(network: nn.Module, name: str) -> nn.Module:
 
     Args:
         network: where it is looked for.
-        name: as in ``backbone.stage2[1].conv`` or PyTorch's ``backbone.stage2.1.conv``.
+        name: as in ``neck.out_layers[2]`` or PyTorch's ``neck.out_layers.2``.
 
     Raises:
         ConfigError: there is none; the message lists the nearest names.

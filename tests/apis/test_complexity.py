@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmyolo_lite.apis.complexity import complexity, measure_speed
+from mmyolo_lite.apis.complexity import check_runs, complexity, measure_speed
 from mmyolo_lite.apis.model import load_model
 from mmyolo_lite.errors import ConfigError
 from tests.shared_data import REPO
@@ -32,5 +32,9 @@ def test_speed_tells_the_network_from_the_whole(model):
 def test_shapes_and_numbers_that_cannot_be_are_refused(model):
     with pytest.raises(ConfigError, match='multiples of 32'):
         complexity(model, (64, 65))
-    with pytest.raises(ConfigError, match='--batch-size 0'):
+    with pytest.raises(ConfigError, match='^--batch-size is 0; it must be 1 or more'):
         measure_speed(model, (64, 64), batch_size=0)
+    with pytest.raises(ConfigError, match='^--max-iter is 3; it must be 4 or more'):
+        measure_speed(model, (64, 64), runs=3)
+    with pytest.raises(ConfigError, match='^--repeat-num is 0; it must be 1 or more'):
+        check_runs(1, 4, 0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmyolo_lite.apis.confusion import confusion, describe, save_confusion
+from mmyolo_lite.apis.confusion import check_output, confusion, describe, save_confusion
 from mmyolo_lite.errors import ConfigError, DataError
 from tests.evaluation import samples as given
 from tests.evaluation.samples import FILE_CLASSES
@@ -166,3 +166,15 @@ def test_an_unknown_theme_writes_nothing(tmp_path):
     with pytest.raises(ConfigError, match='--color-theme'):
         save_confusion(entry, 'bbox', tmp_path / 'out', 'rainbowish')
     assert not (tmp_path / 'out').exists()
+
+
+def test_output_is_checked_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / 'a_file').write_text('')
+    with pytest.raises(DataError, match='a_file cannot take the output: it is a file'):
+        check_output(tmp_path / 'a_file')
+    with pytest.raises(ConfigError, match='--color-theme'):
+        check_output(tmp_path, 'rainbowish')
+    monkeypatch.setattr('matplotlib.pyplot.get_backend', lambda: 'agg')
+    with pytest.raises(ConfigError, match='--show: no window'):
+        check_output(tmp_path, show=True)
+    check_output(tmp_path)

@@ -180,6 +180,28 @@ def test_unreadable_images(predictor, toy, tmp_path):
         list(predictor(tmp_path))
 
 
+def test_missing_files_in_a_list(predictor, toy, tmp_path):
+    good = min(toy.images.glob('*.jpg'))
+    errors = []
+    given = [good, tmp_path / 'no.jpg', str(tmp_path / '*.png'), good]
+    found = list(predictor(given, on_error=errors.append))
+    assert [one.path for one in found] == [str(good)] * 2
+    assert [error.path for error in errors] == [str(path) for path in given[1:3]]
+    assert str(errors[0]).startswith(f'{tmp_path / "no.jpg"}: no such file')
+    results = predictor([good, 'no.jpg'])
+    assert next(results).path == str(good)
+    with pytest.raises(UnreadableImageError, match=r'^no\.jpg: no such file'):
+        next(results)
+    with pytest.raises(DataError, match='no such file'):
+        list(predictor('no.jpg', on_error=errors.append))
+
+
+@pytest.mark.parametrize('given', [[], iter(()), [[]]])
+def test_one_of_none(given, predictor):
+    with pytest.raises(DataError, match='no image to predict'):
+        predictor.predict_one(given)
+
+
 @pytest.mark.parametrize(
     ('given', 'words'),
     [
@@ -213,7 +235,13 @@ def test_folders_without_images_and_videos(predictor, tmp_path):
         (dict(score_thr=1.5), ConfigError, r'score_thr is 1\.5'),
         (dict(class_names=['kite']), ConfigError, "'kite' is no class of this model.*balloon"),
         (dict(device='cuda:99'), ConfigError, 'cuda:99'),
-        (dict(device='gpu'), ConfigError, "'gpu' is not there"),
+        (
+            dict(device='gpu'),
+            ConfigError,
+            "'gpu' is not there: PyTorch cannot use it here. Give cpu",
+        ),
+        (dict(device='meta'), ConfigError, "'meta' is not there"),
+        (dict(device='hpu'), ConfigError, "'hpu' is not there"),
         (dict(checkpoint='no.pth'), CheckpointError, r'no\.pth'),
         (dict(config='no.py'), ConfigError, r'no\.py'),
     ],

@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from mmyolo_lite.apis import look_inside
+from mmyolo_lite.apis.media import sources
 from mmyolo_lite.apis.model import load_model
+from mmyolo_lite.errors import DataError
+from mmyolo_lite.visualization.layers import find_layers
 from tests.visualization.planted_model import planted
 
 __all__ = ['planted']
@@ -71,7 +75,7 @@ def test_a_trained_network_sees_a_square_where_it_is(planted, shape):
     """Maps of its first layers change where an image does, and as far around on each side."""
     from mmyolo_lite.apis.look_inside import network_input
     from mmyolo_lite.visualization.feature_maps import undo_letterbox
-    from mmyolo_lite.visualization.layers import find_layers, recorded_outputs
+    from mmyolo_lite.visualization.layers import recorded_outputs
 
     model = load_model(planted.config, planted.checkpoint, 'cpu')
     layers = find_layers(
@@ -116,6 +120,9 @@ def test_preview_model(tools, toy, tmp_path):
     done = run(tools, tmp_path, toy, 'no_such.jpg', '--preview-model')
     assert done.code == 0 and '(out_layers): ModuleList' in done.out
     assert not (tmp_path / 'output').exists()
+    network = load_model(toy.config, toy.checkpoint, 'cpu').network
+    examples = done.out.split('Name layers as in ')[1].strip().rstrip('.').split(' or ')
+    assert len(find_layers(network, examples)) == 2
 
 
 def test_a_broken_image_in_a_folder(tools, toy, tmp_path):
@@ -158,4 +165,22 @@ def test_images_that_are_not_there(tools, toy, tmp_path):
     (tmp_path / 'empty').mkdir()
     assert_one_line(run(tools, tmp_path, toy, 'empty'), 'no image')
     (tmp_path / 'text.jpg').write_text('no image')
-    assert_one_line(run(tools, tmp_path, toy, 'text.jpg'), 'text.jpg')
+    done = run(tools, tmp_path, toy, 'text.jpg')
+    assert_one_line(done, 'text.jpg')
+    assert done.out == ''
+
+
+def test_failures_count_when_the_user_ends_the_work(toy, tmp_path, monkeypatch, capsys):
+    (tmp_path / 'a.jpg').write_text('no image')
+    images = [*sources(tmp_path / 'a.jpg'), *sources(first_image(toy)), *sources(first_image(toy))]
+    monkeypatch.setattr(look_inside, 'shows_end', lambda *_: True)
+    with pytest.raises(DataError, match='1 of 3 images could not be read; the work was ended'):
+        look_inside.deliver_pictures(
+            images,
+            load_model(toy.config, toy.checkpoint, 'cpu').read,
+            lambda image, _: iter([('one', image), ('two', image)]),
+            tmp_path / 'out',
+            show=True,
+        )
+    assert len(list((tmp_path / 'out').iterdir())) == 1
+    assert capsys.readouterr().out.startswith('1 pictures in ')

@@ -92,6 +92,25 @@ def test_photos_are_never_replaced(demo, photos):
     assert (photos / 'a.jpg').read_bytes() == before and len(files(photos)) == 3
 
 
+@pytest.mark.parametrize('script', ['image_demo', 'large_image_demo'])
+def test_annotations_are_not_replaced_unasked(demo, photos, tmp_path, script):
+    labels = photos / 'a.json'
+    everything = tmp_path / 'train.json'
+    labels.write_text('mine')
+    everything.write_text('mine')
+    common = ('--no-draw', '--out-dir', photos)
+    done = demo(photos, *common, '--to-labelme', script=script)
+    assert_one_error(done, f'{labels}: exists already; pass --overwrite to replace it')
+    done = demo(photos, *common, '--to-coco', everything, script=script)
+    assert_one_error(done, f'{everything}: exists already')
+    assert labels.read_text() == everything.read_text() == 'mine'
+    assert len(files(photos)) == 4, 'nothing is written'
+    options = ('--to-labelme', '--to-coco', everything, '--overwrite')
+    demo(photos, *common, *options, script=script).check()
+    assert 'shapes' in json.loads(labels.read_text())
+    assert len(json.loads(everything.read_text())['images']) == 3
+
+
 def test_corrupt_images_are_named_and_the_others_done(demo, photos, tmp_path):
     (photos / 'b.jpg').write_text('no image')
     os.mkfifo(photos / 'c.jpg')

@@ -160,7 +160,7 @@ def test_thresholds_of_a_matrix(pictured, tools, tmp_path):
         (('results.json', 'out', '--score-thr', '0.01'), 'holds detections from 0.05 on'),
         (('results.json', 'out', '--iou-thr', '2'), '--iou-thr is 2.0'),
         (('results.json', 'out', '--color-theme', 'no'), "--color-theme is 'no'"),
-        (('results.json', 'text.json'), 'cannot be written'),
+        (('results.json', 'text.json'), 'text.json cannot take the output: it is a file'),
     ],
     ids=lambda value: ' '.join(value) if isinstance(value, tuple) else '',
 )

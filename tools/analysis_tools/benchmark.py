@@ -22,9 +22,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     args = parse_args()
-    from mmyolo_lite.apis.complexity import measure_speed
+    from mmyolo_lite.apis.complexity import check_runs, measure_speed
     from mmyolo_lite.apis.model import load_model
 
+    check_runs(args.batch_size, args.max_iter, args.repeat_num)
     model = load_model(args.config, args.checkpoint, args.device, args.cfg_options)
     for _ in range(args.repeat_num):
         speed = measure_speed(model, tuple(args.shape), args.batch_size, args.max_iter, args.amp)

@@ -33,6 +33,7 @@ def main() -> None:
     from mmyolo_lite.apis import confusion
     from mmyolo_lite.engine.config import load_config
 
+    confusion.check_output(args.save_dir, args.color_theme, args.show)
     config = load_config(args.config, args.cfg_options, ('test_dataloader',))
     entry = confusion.confusion(config, args.prediction, args.kind, args.score_thr, args.iou_thr)
     print('\n'.join(confusion.describe(entry)))
