@@ -1,11 +1,13 @@
 """What the logs of trainings say: curves of chosen values, and the time of iterations."""
 
 import json
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.visualization.curve_files import save_lines
@@ -21,13 +23,15 @@ class Log:
         name: of the work dir or file.
         training: by name, iteration and value.
         validation: by name, epoch and value.
-        epoch_seconds: by epoch, the seconds of each logged iteration.
+        times: by iteration, its epoch and the seconds that it took.
+        last_step: the iteration of the last entry of training.
     """
 
     name: str
     training: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     validation: dict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
-    epoch_seconds: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    times: dict[int, tuple[int, float]] = field(default_factory=dict)
+    last_step: int = 0
 
 
 def read_log(path: Path) -> Log:
@@ -60,27 +64,57 @@ def _read_file(path: Path, log: Log) -> None:
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
-            step = int(entry['step'])
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines):
                 continue  # a training that runs, or was killed, may be in the middle of it
             raise DataError(f'{path}, line {number}: no entry of a log ({error})') from error
-        is_training = 'loss' in entry or 'lr' in entry
-        if is_training:
-            _forget_from(log, step)
-        table = log.training if is_training else log.validation
-        for name, value in entry.items():
-            if isinstance(value, (int, float)) and name != 'step':
-                table[name][step] = float(value)
-        if is_training and 'time' in entry and 'epoch' in entry:
-            log.epoch_seconds[int(entry['epoch'])].append(float(entry['time']))
+        try:
+            _add(entry, log)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise DataError(
+                f'{path}, line {number}: no entry of a log ({type(error).__name__}: {error})'
+            ) from error
 
 
-def _forget_from(log: Log, step: int) -> None:
-    """Drop what an earlier, interrupted run has logged beyond this iteration."""
-    for values in log.training.values():
-        for later in [known for known in values if known > step]:
-            del values[later]
+def _add(entry: dict[str, Any], log: Log) -> None:
+    """Add an entry to a log.
+
+    Raises:
+        ValueError, TypeError, KeyError, OverflowError: it is malformed.
+    """
+    step = int(entry['step'])
+    is_training = 'loss' in entry or 'lr' in entry
+    epoch = int(entry['epoch']) if is_training and 'epoch' in entry else None
+    if is_training:
+        if step <= log.last_step:
+            _forget_from(log, step, epoch)
+        log.last_step = step
+    table = log.training if is_training else log.validation
+    for name, value in entry.items():
+        if isinstance(value, (int, float)) and name != 'step':
+            table[name][step] = float(value)
+    if epoch is not None and 'time' in entry:
+        seconds = float(entry['time'])
+        if not math.isfinite(seconds):
+            raise ValueError(f'"time" is {seconds}')
+        log.times[step] = epoch, seconds
+
+
+def _forget_from(log: Log, step: int, epoch: int | None) -> None:
+    """Drop what an earlier, interrupted run has logged beyond this iteration.
+
+    Args:
+        log: of the training.
+        step: the first iteration of the resumed run that is logged.
+        epoch: of it; None in a training by iterations, which counts validations by these too.
+    """
+    log.times = {known: one for known, one in log.times.items() if known <= step}
+    first = step if epoch is None else epoch  # validations follow their epoch
+    for table, end in ((log.training, step), (log.validation, first - 1)):
+        for name, values in list(table.items()):
+            table[name] = {known: value for known, value in values.items() if known <= end}
+            if not table[name]:
+                del table[name]
 
 
 def plot_curve(logs: Sequence[Log], keys: Sequence[str], path: Path, title: str = '') -> None:
@@ -126,16 +160,19 @@ def time_lines(log: Log) -> list[str]:
     Raises:
         DataError: no times are logged.
     """
-    means = {epoch: statistics.fmean(values) for epoch, values in log.epoch_seconds.items()}
+    by_epoch: dict[int, list[float]] = defaultdict(list)
+    for epoch, seconds in log.times.values():
+        by_epoch[epoch].append(seconds)
+    means = {epoch: statistics.fmean(values) for epoch, values in by_epoch.items()}
     if not means:
         raise DataError(f'{log.name}: no times of iterations are logged')
     slowest, fastest = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
     spread = statistics.pstdev(means.values())
-    every = [value for values in log.epoch_seconds.values() for value in values]
+    mean = statistics.fmean(seconds for _, seconds in log.times.values())
     return [
         f'{log.name}:',
         f'slowest epoch {slowest}, average time is {means[slowest]:.4f} s/iter',
         f'fastest epoch {fastest}, average time is {means[fastest]:.4f} s/iter',
         f'time std over epochs is {spread:.4f}',
-        f'average iter time: {statistics.fmean(every):.4f} s/iter',
+        f'average iter time: {mean:.4f} s/iter',
     ]

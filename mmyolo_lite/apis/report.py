@@ -1,8 +1,10 @@
 """A report about one or several runs: what is in their work dirs, as one HTML file."""
 
+import itertools
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from mmyolo_lite.engine.hooks.results_csv import FILE_NAME, read_rows
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.evaluation.results_file import read_results
 from mmyolo_lite.version import __version__
-from mmyolo_lite.visualization.report import gallery
+from mmyolo_lite.visualization.report import compare, gallery
 from mmyolo_lite.visualization.report.page import render
 
 RESULTS_FILE = 'val_results.json'
@@ -24,6 +26,7 @@ _SHOWN_SCORES = tuple(
     f'coco/{kind}_{score}' for kind in ('bbox', 'segm') for score in ('mAP', 'mAP_50', 'mAP_75')
 )
 _STAMP = re.compile(r'^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - ', flags=re.MULTILINE)
+_TRAINED = re.compile(r'(?:Epoch|Iter)\(train\)')
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ class Run:
         rows: of ``results.csv``, one an epoch; empty without one.
         results: content of ``val_results.json``, or None.
         config: text of the dumped config.
-        environment: what the newest log says about the machine.
-        seconds: that the run took, validation included; None if no log says.
+        environment: what the newest log of a training says about the machine.
+        seconds: that training took, validation included; None if no log says.
     """
 
     name: str
@@ -79,11 +82,12 @@ def write_report(work_dirs: Sequence[Path], options: ReportOptions) -> tuple[Pat
             written.
         ConfigError: an option cannot be.
     """
-    if options.max_images is not None and options.max_images < 0:
-        raise ConfigError(f'--max-images is {options.max_images}; it must not be negative')
-    runs = [read_run(Path(folder)) for folder in dict.fromkeys(work_dirs)]
-    if len({run.name for run in runs}) < len(runs):
-        runs = [_renamed(run) for run in runs]
+    if options.max_images is not None and options.max_images < 1:
+        raise ConfigError(f'--max-images is {options.max_images}; it must be at least 1')
+    folders: dict[str, Path] = {}
+    for folder in work_dirs:
+        folders.setdefault(os.path.realpath(folder), Path(folder))
+    runs = _renamed([read_run(folder) for folder in folders.values()])
     photos, thumbnails, warnings = _gallery(runs, options.max_images)
     title = options.title or ', '.join(run.name for run in runs)
     data = {
@@ -110,26 +114,40 @@ def read_run(folder: Path) -> Run:
     if not folder.is_dir():
         raise DataError(f'{folder} is no folder. Give the work dir of a training.')
     table, results = folder / FILE_NAME, folder / RESULTS_FILE
-    logs = sorted(folder.glob('*/*.log'))
     if not (table.is_file() or results.is_file()):
         raise DataError(
             f'{folder} has neither {FILE_NAME} nor {RESULTS_FILE}. Give the work dir of a '
             'training, such as work_dirs/<config name>.'
         )
+    logs = _training_logs(folder)
     configs = sorted(folder.glob('*.py'), key=lambda path: path.stat().st_mtime)
     return Run(
         name=folder.resolve().name,
         folder=folder,
         rows=read_rows(table) if table.is_file() else [],
-        results=read_results(results) if results.is_file() else None,
-        config=_text(configs[-1]) if configs else '',
-        environment=_environment(_text(logs[-1])) if logs else '',
+        results=read_results(results, complete=True) if results.is_file() else None,
+        config=_text(configs[-1])[:MAX_TEXT] if configs else '',
+        environment=_environment(logs[-1][:MAX_TEXT]) if logs else '',
         seconds=_seconds(logs),
     )
 
 
 def _text(path: Path) -> str:
-    return read_file(path).decode('utf-8', errors='replace')[:MAX_TEXT]
+    """Return a file's text; what it says is shown, so damage is no reason to stop."""
+    try:
+        return read_file(path).decode('utf-8', errors='replace')
+    except OSError as error:
+        raise DataError(f'{path}: cannot be read ({error})') from error
+
+
+def _training_logs(folder: Path) -> list[str]:
+    """Return the texts of the logs of trainings, not of tests, the newest last."""
+    texts = []
+    for path in sorted(folder.glob('*/*.log')):
+        text, scalars = _text(path), path.parent / 'vis_data/scalars.json'
+        if _TRAINED.search(text) or (scalars.is_file() and '"loss":' in _text(scalars)):
+            texts.append(text)
+    return texts
 
 
 def _environment(log: str) -> str:
@@ -138,39 +156,50 @@ def _environment(log: str) -> str:
     return '' if match is None else re.sub(r'^ {4}', '', match[1].strip('\n'), flags=re.MULTILINE)
 
 
-def _seconds(logs: Sequence[Path]) -> float | None:
+def _seconds(logs: Sequence[str]) -> float | None:
     """Return the time from the first to the last line of each log, added up."""
     total = 0.0
-    for log in logs:
-        stamps = _STAMP.findall(read_file(log).decode('utf-8', errors='replace'))
-        if len(stamps) > 1:
-            first, last = (
-                datetime.strptime(s, '%Y/%m/%d %H:%M:%S') for s in (stamps[0], stamps[-1])
-            )
-            total += (last - first).total_seconds()
+    for text in logs:
+        stamps = _STAMP.findall(text)
+        first = next(filter(None, map(_moment, stamps)), None)
+        last = next(filter(None, map(_moment, reversed(stamps))), None)
+        if first and last:
+            total += max((last - first).total_seconds(), 0.0)
     return total or None
 
 
-def _renamed(run: Run) -> Run:
-    name = '/'.join(run.folder.resolve().parts[-2:])
-    return Run(**{**vars(run), 'name': name})
+def _moment(stamp: str) -> datetime | None:
+    """Return the time of a line; None for a date that there is not."""
+    try:
+        return datetime.strptime(stamp, '%Y/%m/%d %H:%M:%S')
+    except ValueError:
+        return None
+
+
+def _renamed(runs: Sequence[Run]) -> list[Run]:
+    """Return runs of different folders with so many parents in their names that these differ."""
+    parts = [run.folder.resolve().parts for run in runs]
+    for depth in itertools.count(1):
+        names = ['/'.join(one[-depth:]) for one in parts]
+        if len(set(names)) == len(names):
+            break
+    return [replace(run, name=name) for run, name in zip(runs, names, strict=True)]
 
 
 def _run_data(run: Run) -> dict[str, Any]:
     """Return what the page shows of a run beside its photos."""
     columns = list(run.rows[0]) if run.rows else []
-    best_row = _best_row(run.rows)
+    best_epoch, scores = _best(run)
     results = None
     if run.results is not None:
         shown = ('epoch', 'kinds', 'curves', 'confusion', 'per_class', 'per_size')
         results = {key: run.results[key] for key in shown}
-    scores = best_row or (run.results or {}).get('scores', {})
     return {
         'name': run.name,
         'rows': {name: [_known(row.get(name)) for row in run.rows] for name in columns},
         'epochs': int(max((row['epoch'] or 0 for row in run.rows), default=0)) or None,
-        'best_epoch': int(best_row.get('epoch') or 0) or None,
-        'best': {name: scores[name] for name in _SHOWN_SCORES if name in scores},
+        'best_epoch': best_epoch,
+        'best': {name: _known(scores[name]) for name in _SHOWN_SCORES if name in scores},
         'time': None if run.seconds is None else _duration(run.seconds),
         'config': run.config,
         'environment': run.environment,
@@ -183,13 +212,25 @@ def _known(value: float | None) -> float | None:
     return None if value == -1 else value
 
 
-def _best_row(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
-    """Return the row of the best validation: by masks, else by boxes."""
+def _best(run: Run) -> tuple[int | None, dict[str, float | None]]:
+    """Return the epoch whose scores stand for a run, and these.
+
+    It is the epoch of the results, as all else on the page is made from them; without any, that
+    of the best validation: by masks, else by boxes.
+    """
+    results = run.results
+    if results is not None:
+        epoch = results['epoch']
+        rows = [row for row in run.rows if row['epoch'] == epoch]
+        # trainings by iterations may have several rows of an epoch
+        row = max(rows, key=lambda row: row['iter'] == results['iter'], default={})
+        return epoch or None, {**row, **results['scores']}
     for name in ('coco/segm_mAP', 'coco/bbox_mAP'):
-        scored = [row for row in rows if row.get(name) is not None]
+        scored = [row for row in run.rows if row.get(name) is not None]
         if scored:
-            return max(scored, key=lambda row: row[name] or 0.0)
-    return {}
+            row = max(scored, key=lambda row: row[name] or 0.0)
+            return int(row['epoch'] or 0) or None, row
+    return None, {}
 
 
 def _duration(seconds: float) -> str:
@@ -207,25 +248,31 @@ def _gallery(
     empty: dict[str, Any] = {'items': [], 'runs': [], 'classes': [], 'confidence': 0.25}
     if not shown:
         return empty, [], []
-    first = shown[0].results
-    assert first is not None
-    # the same photo may have another id in another run
-    by_path = [{one['path']: one for one in (run.results or {})['images']} for run in shown]
-    entries = sorted(first['images'], key=_errors, reverse=True)[:max_images]
-    side = gallery.thumbnail_side(len(entries))
+    contents = [run.results or {} for run in shown]
+    first = contents[0]
+    classes, places = compare.joined_classes([content['classes'] for content in contents])
+    found = [compare.partners(first['images'], content['images']) for content in contents[1:]]
+    order = sorted(range(len(first['images'])), key=lambda i: -_errors(first['images'][i]))
+    order = order[:max_images]
+    side = gallery.thumbnail_side(len(order))
     items, lost = [], []
     thumbnails: list[str | None] = []
-    for entry in tqdm(entries, disable=None, unit=' images'):
-        found = [paths.get(entry['path'], {}).get('pred', []) for paths in by_path]
-        items.append(gallery.item(entry, found, side) | {'t': len(thumbnails)})
-        thumbnails.append(gallery.thumbnail(Path(entry['path']), side))
+    for number in tqdm(order, disable=None, unit=' images'):
+        entry = first['images'][number]
+        predictions = [entry['pred']] + [
+            None if (one := of_run[number]) is None else compare.found_on(entry, one, to)
+            for of_run, to in zip(found, places[1:], strict=True)
+        ]
+        items.append(gallery.item(entry, predictions, side) | {'t': len(thumbnails)})
+        thumbnails.append(gallery.thumbnail(entry['path'], side))
         if thumbnails[-1] is None:
             lost.append(entry['path'])
-    warnings = []
+    warnings = _strangers(shown, found)
     if lost:
-        warnings.append(
-            f'{len(lost)} of {len(entries)} photos cannot be read, {lost[0]} first; run this in '
-            'the folder that training ran in'
+        warnings.insert(
+            0,
+            f'{len(lost)} of {len(order)} photos cannot be read, {lost[0]} first; run this in '
+            'the folder that training ran in',
         )
     curves = first['curves']
     confidence = next(
@@ -234,10 +281,29 @@ def _gallery(
     data = {
         'items': items,
         'runs': [run.name for run in shown],
-        'classes': first['classes'],
+        'classes': classes,
         'confidence': confidence or 0.25,
     }
     return data, thumbnails, warnings
+
+
+def _strangers(runs: Sequence[Run], found: Sequence[Sequence[compare.Entry | None]]) -> list[str]:
+    """Return sentences about photos of later runs that are not among those of the first.
+
+    Args:
+        runs: with results.
+        found: of each run but the first, its entries of the first run's photos.
+    """
+    sentences = []
+    for run, entries in zip(runs[1:], found, strict=True):
+        total = len((run.results or {})['images'])
+        alone = total - len({id(one) for one in entries if one is not None})
+        if alone:
+            sentences.append(
+                f'{alone} of {total} photos of {run.name} are not among those of {runs[0].name}; '
+                'they are not shown'
+            )
+    return sentences
 
 
 def _errors(entry: dict[str, Any]) -> int:

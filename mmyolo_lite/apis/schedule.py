@@ -56,8 +56,8 @@ def iterations_per_epoch(config: Any, num_images: int | None, num_processes: int
             f'A schedule needs images and processes; got --dataset-size {num_images}, --ngpus '
             f'{num_processes}'
         )
-    batch = config.train_dataloader.get('batch_size', 1) * num_processes
-    whole, rest = divmod(num_images, batch)
+    share = -(-num_images // num_processes)  # samplers give each process as many, some twice
+    whole, rest = divmod(share, config.train_dataloader.get('batch_size', 1))
     return max(whole + bool(rest and not config.train_dataloader.get('drop_last')), 1)
 
 
@@ -73,8 +73,12 @@ def schedule(config: Any, per_epoch: int, parameter: str = 'lr') -> Schedule:
         ConfigError: the config trains otherwise, or its optimizer lacks the parameter.
     """
     epochs = (config.get('train_cfg') or {}).get('max_epochs')
-    if not epochs:
+    if epochs is None:
         raise ConfigError('The config has no train_cfg.max_epochs: there is no schedule by epochs.')
+    if type(epochs) is not int or epochs < 1:
+        raise ConfigError(
+            f'train_cfg.max_epochs is {epochs!r}; it must be a whole number of at least 1'
+        )
     init_default_scope(config.get('default_scope', registry.SCOPE))
     tiny = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
     settings = deepcopy(config.optim_wrapper)

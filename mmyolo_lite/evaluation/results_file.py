@@ -19,6 +19,7 @@ from mmyolo_lite.evaluation import coco_scores
 from mmyolo_lite.evaluation import detection_errors as errors
 from mmyolo_lite.evaluation.coco_metric import Evaluation
 from mmyolo_lite.evaluation.image_matches import Judged, Part, judge
+from mmyolo_lite.evaluation.results_shape import refuse_malformed
 
 VERSION = 1
 KINDS = ('bbox', 'segm')
@@ -285,11 +286,15 @@ def write_results(content: Mapping[str, Any], path: Path) -> None:
     write_json(content, path)
 
 
-def read_results(path: Path) -> dict[str, Any]:
+def read_results(path: Path, complete: bool = False) -> dict[str, Any]:
     """Return the content of a results file.
 
+    Args:
+        path: of the file.
+        complete: check all that a report reads, too; else that is the caller's to do.
+
     Raises:
-        DataError: it is missing, or no results file of this version.
+        DataError: it is missing, no results file of this version, or malformed.
     """
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get('images'), list):
@@ -302,4 +307,6 @@ def read_results(path: Path) -> dict[str, Any]:
             f'{path} has version {content.get("version")!r}; this program reads {VERSION}. '
             'Validate again.'
         )
+    if complete:
+        refuse_malformed(content, path)
     return content

@@ -35,9 +35,13 @@ def save_lines(
     for name, (x, y) in lines.items():
         few = {'marker': 'o', 'markersize': 3} if len(x) < 40 else {}
         axes.plot(x, y, label=name, linewidth=1.4, **few)  # type: ignore[arg-type]
-    axes.set(title=title, xlabel=labels[0], ylabel=labels[1])
+    # names from outside may hold a $, which starts a formula otherwise
+    axes.set_title(title, parse_math=False)
+    axes.set_xlabel(labels[0], parse_math=False)
+    axes.set_ylabel(labels[1], parse_math=False)
     axes.grid(alpha=0.3)
-    axes.legend()
+    for text in axes.legend().get_texts():
+        text.set_parse_math(False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)

@@ -1,6 +1,7 @@
 """Tests of reading logs."""
 
 import json
+import time
 
 import pytest
 
@@ -22,6 +23,7 @@ def work_dir(tmp_path):
                 entry(2, loss=3.0, lr=0.1, time=4.0, epoch=1),
                 entry(1, **{'coco/segm_mAP': 0.1}),
                 entry(3, loss=9.0, lr=0.1, time=9.0, epoch=2),
+                entry(2, **{'coco/segm_mAP': 0.9, 'coco/bbox_mAP': 0.9}),
                 '{"step": 4, "lo',
             ],
             [
@@ -41,6 +43,7 @@ def test_resumed_trainings_are_one_curve(work_dir):
     log = read_log(work_dir)
     assert log.training['loss'] == {1: 4.0, 2: 3.0, 3: 2.0, 4: 1.0}
     assert log.validation['coco/segm_mAP'] == {1: 0.1, 2: 0.2}
+    assert 'coco/bbox_mAP' not in log.validation, 'of an abandoned epoch'
     assert len(read_log(work_dir / '2026_1/vis_data/scalars.json').training['loss']) == 2
 
 
@@ -58,8 +61,8 @@ def test_curves_are_drawn(work_dir, tmp_path):
 def test_times_of_epochs(work_dir):
     lines = time_lines(read_log(work_dir))
     assert lines[1:3] == [
-        'slowest epoch 2, average time is 3.6667 s/iter',
-        'fastest epoch 1, average time is 3.0000 s/iter',
+        'slowest epoch 1, average time is 3.0000 s/iter',
+        'fastest epoch 2, average time is 1.0000 s/iter',
     ]
 
 
@@ -70,3 +73,29 @@ def test_folders_without_a_log_and_damage_are_refused(tmp_path):
         (tmp_path / 'scalars.json').write_text(content)
         with pytest.raises(DataError):
             read_log(tmp_path / 'scalars.json')
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        '{"step": 1, "loss": 1, "epoch": 1, "time": "x"}',
+        '{"step": 1, "loss": 1, "epoch": 1, "time": NaN}',
+        '{"step": 1, "loss": 1, "epoch": "a"}',
+        '{"step": 1e999, "loss": 1}',
+        '{"step": 1, "loss": 1' + '0' * 400 + '}',
+        '[1]',
+    ],
+    ids=lambda line: line[:50],
+)
+def test_malformed_values_are_refused_with_their_line(tmp_path, line):
+    (tmp_path / 'scalars.json').write_text(f'{entry(1, loss=1.0)}\n{line}\n')
+    with pytest.raises(DataError, match='scalars.json, line 2'):
+        read_log(tmp_path / 'scalars.json')
+
+
+def test_long_logs_are_read_quickly(tmp_path):
+    steps = [entry(step, loss=1.0, lr=0.1, time=1.0, epoch=1) for step in range(1, 30_001)]
+    (tmp_path / 'scalars.json').write_text('\n'.join(steps))
+    start = time.perf_counter()
+    assert len(read_log(tmp_path / 'scalars.json').times) == 30_000
+    assert time.perf_counter() - start < 5, 'squared, it would take a minute'

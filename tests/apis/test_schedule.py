@@ -60,6 +60,7 @@ def test_batches_of_an_epoch():
     assert iterations_per_epoch(config(), 61, 2) == 8
     dropping = config(train_dataloader=dict(batch_size=4, drop_last=True))
     assert iterations_per_epoch(dropping, 61, 1) == 15
+    assert iterations_per_epoch(dropping, 63, 2) == 8, '32 images each, one of them twice'
     with pytest.raises(ConfigError, match='--dataset-size 0'):
         iterations_per_epoch(config(), 0, 1)
 
@@ -67,6 +68,9 @@ def test_batches_of_an_epoch():
 def test_what_cannot_be_drawn_is_refused(tmp_path):
     with pytest.raises(ConfigError, match='max_epochs'):
         schedule(config(train_cfg={}), 4)
+    for epochs in ('abc', -3, 0, 1.5):
+        with pytest.raises(ConfigError, match='must be a whole number of at least 1'):
+            schedule(config(train_cfg=dict(max_epochs=epochs)), 4)
     adam = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.1))
     with pytest.raises(ConfigError, match='has no momentum; it has lr'):
         schedule(config(optim_wrapper=adam), 4, 'momentum')
@@ -75,5 +79,5 @@ def test_what_cannot_be_drawn_is_refused(tmp_path):
 
 
 def test_the_picture_is_written(tmp_path):
-    save_schedule(schedule(config(), 4), 'lr', tmp_path / 'sub/lr.png', 'a')
+    save_schedule(schedule(config(), 4), 'lr', tmp_path / 'sub/lr.png', '$x_{$ a')
     assert (tmp_path / 'sub/lr.png').stat().st_size > 1000

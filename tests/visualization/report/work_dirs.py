@@ -18,6 +18,7 @@ System environment:
     sys.platform: linux
     PyTorch: 2.11.0
 ------------------------------------------------------------
+2026/11/01 10:00:09 - mmengine - INFO - Epoch(train) [1][10/10] loss: 3.5
 2026/11/01 11:30:00 - mmengine - INFO - the end
 """
 

@@ -50,12 +50,12 @@ function onOneAxis(lines) {
   })];
 }
 
-/** A table whose columns sort on a click. `columns`: [[key, title]], `rows`: objects. */
-function sortedTable(columns, rows, {sort = null, best = false} = {}) {
+/** A table whose columns sort on a click. `columns`: [[key, title]], `rows`: objects, `best`: keys of scores. */
+function sortedTable(columns, rows, {sort = null, best = []} = {}) {
   const head = make('tr'), body = make('tbody');
   let by = sort, down = true;
-  const tops = best && rows.length > 1 ? Object.fromEntries(columns.slice(1).map(([key]) =>
-    [key, Math.max(...rows.map(row => typeof row[key] === 'number' ? row[key] : -Infinity))])) : {};
+  const tops = rows.length > 1 ? Object.fromEntries(best.map(key =>
+    [key, rows.reduce((most, row) => typeof row[key] === 'number' ? Math.max(most, row[key]) : most, -Infinity)])) : {};
   const fill = () => {
     const order = by === null ? rows : [...rows].sort((a, b) => {
       const [p, q] = [a[by], b[by]];
@@ -97,7 +97,7 @@ function confusion(parent, matrix, labels, note) {
     const pen = canvas.getContext('2d');
     pen.scale(ratio, ratio);
     pen.font = `${Math.min(12, cell)}px system-ui, sans-serif`;
-    const top = Math.max(...matrix.flat(), 1);
+    const top = matrix.reduce((most, row) => row.reduce((a, b) => Math.max(a, b), most), 1);
     matrix.forEach((row, r) => row.forEach((count, c) => {
       const share = normalized ? (sums[c] ? count / sums[c] : 0) : count / top;
       pen.fillStyle = `rgba(${css('--heat')}, ${share})`;

@@ -17,7 +17,9 @@ class Gallery {
 
   /** True and found objects of an image at the chosen confidence, and how many are wrong. */
   judge(item) {
-    const found = item.pred[this.view.run].filter(one => one.s >= this.view.conf);
+    const all = item.pred[this.view.run];
+    if (!all) return {found: [], met: new Set(item.gt.keys()), missed: 0, wrong: 0, absent: true};
+    const found = all.filter(one => one.s >= this.view.conf);
     const met = new Set(found.filter(one => one.m >= 0).map(one => one.m));
     const missed = item.gt.filter((one, i) => !one.c && !met.has(i)).length;
     const wrong = found.filter(one => one.m === -1).length;
@@ -76,10 +78,11 @@ class Gallery {
     this.count.textContent = `${this.order.length} images`;
     this.seen.disconnect();
     this.grid.replaceChildren(...this.order.map((item, place) => {
-      const {missed, wrong, found} = judged.get(item);
+      const {missed, wrong, found, absent} = judged.get(item);
       const cell = make('button', {type: 'button', className: 'cell'}, make('span', {className: 'photo'}),
         make('span', {className: 'text'}, make('span', {className: 'name', textContent: item.name, title: item.name}),
-          `${item.gt.length} true, ${found.length} found, ${missed} missed, ${wrong} wrong`));
+          absent ? `${item.gt.length} true, not among the photos of this run`
+            : `${item.gt.length} true, ${found.length} found, ${missed} missed, ${wrong} wrong`));
       cell.item = item;
       cell.addEventListener('click', () => this.enlarge(place));
       this.seen.observe(cell);
@@ -88,16 +91,21 @@ class Gallery {
   }
 
   redraw() {
-    for (const cell of this.grid.children) if (cell.firstChild.firstChild) this.show(cell);
+    for (const cell of this.grid.children) if (cell.asked) this.show(cell);
     if (this.place !== null && this.place !== undefined) this.enlarge(this.place);
   }
 
   async show(cell) {
+    const asked = cell.asked = {};
     const canvas = await this.picture(cell.item, Math.min(devicePixelRatio || 1, 2));
-    cell.firstChild.replaceChildren(canvas);
+    // meanwhile it may have left sight, or been asked for again
+    if (cell.asked === asked) cell.firstChild.replaceChildren(canvas);
   }
 
-  hide(cell) { cell.firstChild.replaceChildren(); }
+  hide(cell) {
+    cell.asked = null;
+    cell.firstChild.replaceChildren();
+  }
 
   /** Return a canvas with the photo and its objects. */
   async picture(item, zoom) {
@@ -151,10 +159,11 @@ class Gallery {
     this.large.style.display = place === null ? 'none' : 'flex';
     if (place === null) return;
     const item = this.order[place], zoom = Math.min(innerWidth * .96 / item.w, innerHeight * .86 / item.h) * (devicePixelRatio || 1);
-    const canvas = await this.picture(item, zoom), {missed, wrong} = this.judge(item);
+    const canvas = await this.picture(item, zoom), {missed, wrong, absent} = this.judge(item);
+    if (this.place !== place || this.order[place] !== item) return;
     canvas.style.width = canvas.width / (devicePixelRatio || 1) + 'px';
     this.large.replaceChildren(canvas, make('p', {textContent:
-      `${item.name}: ${missed} missed, ${wrong} wrong (← → for others, g p m for layers, Esc)`}));
+      `${item.name}: ${absent ? 'not among the photos of this run' : `${missed} missed, ${wrong} wrong`} (← → for others, g p m for layers, Esc)`}));
   }
 
   key(event) {

@@ -9,7 +9,7 @@ function summary() {
   const names = [...new Set(data.runs.flatMap(run => Object.keys(run.best)))];
   const columns = [['name', 'run'], ['epochs', 'epochs'], ['best_epoch', 'best epoch'], ...names.map(name => [name, name.replace('coco/', '')]), ['time', 'time']];
   const rows = data.runs.map(run => ({name: run.name, epochs: run.epochs, best_epoch: run.best_epoch, time: run.time, ...run.best}));
-  by('summary-body').replaceChildren(sortedTable(columns, rows, {best: true}),
+  by('summary-body').replaceChildren(sortedTable(columns, rows, {best: names}),
     make('p', {className: 'note', textContent: data.note}));
 }
 
@@ -64,7 +64,8 @@ function scores() {
   const classes = make('div', {}, make('h3', {textContent: 'By class'}), sortedTable(
     [['name', 'class'], ['images', 'images'], ['objects', 'objects'], ['precision', 'precision'], ['recall', 'recall'], ['f1', 'F1'],
       ['ap', 'AP'], ['ap50', 'AP50'], ['ap75', 'AP75'], ['ap_small', 'small'], ['ap_medium', 'medium'], ['ap_large', 'large']],
-    results.per_class[kind], {best: true}));
+    results.per_class[kind],
+    {best: ['precision', 'recall', 'f1', 'ap', 'ap50', 'ap75', 'ap_small', 'ap_medium', 'ap_large']}));
   const charts = make('div', {className: 'charts'}), matrix = make('div', {}, make('h3', {textContent: 'Confusion'}));
   body.append(classes, sizes, make('h3', {textContent: 'Precision and recall'}), charts, matrix);
   const curve = results.curves[kind].classes;
