@@ -37,8 +37,8 @@ class Predictor:
     """A trained model that takes images and gives :class:`Prediction` objects.
 
     Detections are those of ``tools/test.py`` with the same config, checkpoint and batch size: the
-    same boxes, scores, classes and masks, bit for bit on a CPU. With a config that tests with batch
-    shapes, those of test batches of one image.
+    same boxes, scores, classes and masks, bit for bit on a CPU with as many threads. With a config
+    that tests with batch shapes, those of test batches of one image.
 
     Images are read in a thread of their own while the network works. No more than
     ``3 * batch_size`` images are in memory, however many go through.
