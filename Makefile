@@ -13,7 +13,7 @@ DEMO_DIR := work_dirs/demo
 
 help:
 	@echo 'make demo   install, make sample data, train, test, and say where the pictures are'
-	@echo 'make test   install and run the tests'
+	@echo 'make test   install and run the tests, but for the slowest'
 	@echo 'make lint   install and run the linters'
 	@echo 'make venv   install into $(VENV)'
 	@echo 'make clean  remove $(VENV), caches, the sample data and the demo run'
@@ -48,7 +48,7 @@ demo: $(READY) $(DEMO_DATA)/val.json
 	@echo "pictures, ground truth left, prediction right: $$(ls -dt $(DEMO_DIR)/*/show_results | head -n 1)"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not slow'
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -34,7 +34,9 @@ def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize('masks', [0, 32], ids=['detection', 'segmentation'])
-@pytest.mark.parametrize('size', ['n', 's', 'm', 'l', 'x'])
+@pytest.mark.parametrize(
+    'size', ['n', 's', *(pytest.param(size, marks=pytest.mark.slow) for size in 'mlx')]
+)
 def test_every_size_converts_back_bit_for_bit(size: str, masks: int, tmp_path: Path) -> None:
     model = official.Architecture(size, 3, 3, masks)
     own = own_weights(model, half=True)

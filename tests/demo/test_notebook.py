@@ -184,6 +184,7 @@ def executed(place: Path) -> dict:
     return json.loads((place / 'executed.ipynb').read_text(encoding='utf-8'))
 
 
+@pytest.mark.slow
 def test_it_runs_from_top_to_bottom(executed, committed):
     assert [cell['execution_count'] for cell in code_cells(executed)] == [
         cell['execution_count'] for cell in code_cells(committed)
@@ -192,6 +193,7 @@ def test_it_runs_from_top_to_bottom(executed, committed):
     assert len(pictures(executed)) == len(pictures(committed))
 
 
+@pytest.mark.slow
 def test_each_step_leaves_its_files(executed, place):
     work = place / 'work_dirs/notebook'
     training = work / 'training'
@@ -212,6 +214,7 @@ def test_each_step_leaves_its_files(executed, place):
     assert len(list(work.glob('cam/*.jpg'))) >= 4
 
 
+@pytest.mark.slow
 def test_it_writes_nowhere_else(executed, place):
     ours = {'jupyter', 'executed.ipynb'}
     assert {path.name for path in place.iterdir()} - ours == {'data', 'work_dirs'}

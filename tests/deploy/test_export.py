@@ -55,6 +55,7 @@ def test_other_formats_find_the_same(toy, exported, wanted, format, nms):
     check(exported(format=format, nms=nms, dynamic='all'), toy, wanted, batch_size=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('format', ['onnx', 'torchscript', 'openvino'])
 def test_half_precision_finds_nearly_the_same(toy, exported, wanted, format):
     path = exported(format=format, half=True, nms='none')
@@ -225,6 +226,7 @@ def test_an_operator_that_onnx_lacks(toy, tmp_path, monkeypatch):
     assert 'bessel' in message and 'opset 17' in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('nms', ['graph', 'none'])
 @pytest.mark.parametrize('dynamic', ['none', 'all'])
 def test_real_weights_find_the_same(tmp_path, dynamic, nms):

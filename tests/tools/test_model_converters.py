@@ -86,6 +86,7 @@ def score(tools, folder, base, checkpoint):
     }
 
 
+@pytest.mark.slow
 def test_the_real_file_detects(tools, tmp_path):
     official_file = shared_path('data/weights/yolov5n.pt')
     tools.run(tmp_path, TOOL, official_file, 'n.pth').check()
@@ -93,6 +94,7 @@ def test_the_real_file_detects(tools, tmp_path):
     assert found == {'bbox': pytest.approx(0.358, abs=0.002)}
 
 
+@pytest.mark.slow
 def test_real_weights_of_this_layout_segment(tools, tmp_path):
     weights = shared_path('data/weights/yolov5n_seg_coco.pth')
     base = 'ins_seg/yolov5_ins_n-v61_syncbn_fast_8xb16-300e_coco_instance.py'

@@ -137,6 +137,7 @@ def test_dark_is_dark(browser, report):
         )
 
 
+@pytest.mark.slow
 def test_a_thousand_images_load_quickly(browser, tmp_path):
     report = write_report([make_work_dir(tmp_path / 'large', 1000)], ReportOptions())[0]
     start = time.perf_counter()
