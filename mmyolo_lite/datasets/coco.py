@@ -236,6 +236,11 @@ class BatchShapePolicyDataset(BaseDetDataset):
             return (self.get_data_info(index)['img_path'] for index in range(len(self)))
         return (info['img_path'] for info in self.data_list)
 
+    def _copy_without_annotation(self, memo: dict | None = None) -> Any:
+        # mmengine's default memo outlives the call: objects that take the places of freed ones in
+        # memory would be mistaken for these in the next copy
+        return super()._copy_without_annotation({} if memo is None else memo)
+
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline for image `idx`.
 

@@ -22,6 +22,9 @@ class SampleSeeds:
         # worker processes see changes of shared memory, as they start once for all epochs
         self._state = torch.zeros(3, dtype=torch.int64).share_memory_()
 
+    def __deepcopy__(self, memo: dict) -> 'SampleSeeds':
+        return SampleSeeds()  # a copied tensor would not be shared
+
     def start_epoch(self, seed: int, epoch: int) -> None:
         """Begin an epoch, from 0, of a run with a seed; workers are to be idle."""
         self._state.copy_(torch.tensor([1, seed % 2**63, epoch]))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
 from mmyolo_lite.datasets import YOLOv5CocoDataset
@@ -186,6 +187,13 @@ def test_subsets_mix_their_own_images_alone(tmp_path):
     samples(first)
     again = build(tmp_path, fast_pipeline=False).get_subset([2, 3, 4])
     assert_close(samples(second), samples(again))
+
+
+def test_copies_remember_nothing_of_those_before(tmp_path):
+    (remembered,) = BaseDataset._copy_without_annotation.__defaults__
+    before = len(remembered)
+    build(write_set(tmp_path)).get_subset([0, 1])
+    assert len(remembered) == before
 
 
 def test_datasets_may_share_built_steps(tmp_path):
