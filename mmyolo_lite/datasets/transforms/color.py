@@ -9,32 +9,42 @@ from mmyolo_lite.registry import TRANSFORMS
 _HUES = 180
 """OpenCV stores the hue of a uint8 image in steps of two degrees."""
 
-_ROWS = 64
-"""So many rows at a time stay in the processor's cache from the first step to the last."""
+_LEVELS = np.arange(256, dtype=np.float64)
+_MARGIN = 1e-4
+"""A product is cut to whole levels by rounding it less a half less this; float32 errs by less."""
 
 
 def scale_hsv(img: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """Multiply hue (cyclic), saturation and value (both clipped) of an image by three gains.
 
+    Products are cut to whole levels, as a conversion to uint8 does.
+
     Args:
         img: (H, W, 3) uint8, BGR.
-        gains: (3,) factors of hue, saturation and value.
+        gains: (3,) factors of hue, saturation and value, at least 0.
 
     Returns:
         (H, W, 3) uint8, BGR.
     """
-    levels = np.arange(256, dtype=np.float64)
-    tables = (levels * gains[0] % _HUES, *(np.clip(levels * gain, 0, 255) for gain in gains[1:]))
-    tables_of_bytes = [table.astype(np.uint8) for table in tables]
-    result, hsv, channels = np.empty_like(img, order='C'), None, None
-    for start in range(0, len(img), _ROWS):
-        rows = slice(start, start + _ROWS)
-        hsv = cv2.cvtColor(img[rows], cv2.COLOR_BGR2HSV, dst=hsv)
-        channels = cv2.split(hsv, mv=channels)
-        for channel, table in zip(channels, tables_of_bytes, strict=True):
-            cv2.LUT(channel, table, dst=channel)
-        cv2.cvtColor(cv2.merge(channels, dst=hsv), cv2.COLOR_HSV2BGR, dst=result[rows])
-    return result
+    channels = cv2.split(cv2.cvtColor(img, cv2.COLOR_BGR2HSV))
+    for channel, gain, count in zip(channels, gains, (_HUES, 256, 256), strict=True):
+        _scale_levels(channel, float(gain), count)
+    return cv2.cvtColor(cv2.merge(channels), cv2.COLOR_HSV2BGR)
+
+
+def _scale_levels(channel: np.ndarray, gain: float, count: int) -> None:
+    """Multiply a channel (H, W) uint8 of `count` levels in place; hues, of which there are fewer
+    than bytes, begin anew above the last.
+    """
+    products = _LEVELS[:count] * gain
+    wraps = count == _HUES and products[-1] >= _HUES
+    if not wraps and np.array_equal(np.floor(products), np.floor(products + 2 * _MARGIN)):
+        # in half of the time of a table, with the same levels
+        cv2.convertScaleAbs(channel, dst=channel, alpha=gain, beta=_MARGIN - 0.5)
+        return
+    products = _LEVELS * gain
+    table = products % _HUES if count == _HUES else np.clip(products, 0, 255)
+    cv2.LUT(channel, table.astype(np.uint8), dst=channel)
 
 
 @TRANSFORMS.register_module()

@@ -1,6 +1,8 @@
 """Tests of YOLOv5HSVRandomAug."""
 
+import cv2
 import numpy as np
+import pytest
 
 from mmyolo_lite.datasets.transforms.color import YOLOv5HSVRandomAug, scale_hsv
 from tests.shared_data import golden
@@ -37,3 +39,18 @@ def test_rows_are_independent_of_each_other():
     gains = np.array([1.01, 1.4, 0.8])
     by_row = np.concatenate([scale_hsv(row[None], gains) for row in img])
     np.testing.assert_array_equal(scale_hsv(img, gains), by_row)
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_levels_are_those_of_a_table(seed):
+    rng = np.random.default_rng(seed)
+    img = rng.integers(0, 256, (*rng.integers(1, 70, 2), 3), dtype=np.uint8)
+    gains = rng.uniform(-1, 1, 3) * [0.015, 0.7, 0.4] + 1
+    # whole products are where rounding could go wrong
+    for choice in (gains, gains.round(1), np.array([1.0, 0.5, 2.0])):
+        levels = np.arange(256) * choice[:, None]
+        tables = [levels[0] % 180, *levels[1:].clip(0, 255)]
+        channels = cv2.split(cv2.cvtColor(img, cv2.COLOR_BGR2HSV))
+        looked_up = [table.astype(np.uint8)[c] for table, c in zip(tables, channels, strict=True)]
+        expected = cv2.cvtColor(cv2.merge(looked_up), cv2.COLOR_HSV2BGR)
+        np.testing.assert_array_equal(scale_hsv(img, choice), expected)
