@@ -1,7 +1,8 @@
 """What a program or a command line calls: ``Predictor``, its ``Prediction``, ``load_model``."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mmyolo_lite.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from mmyolo_lite.apis.model import InferenceModel, load_model
@@ -10,16 +11,12 @@ if TYPE_CHECKING:
 
 __all__ = ['InferenceModel', 'Prediction', 'Predictor', 'load_model']
 
-_MODULES = {
-    'InferenceModel': 'model',
-    'Prediction': 'prediction',
-    'Predictor': 'predictor',
-    'load_model': 'model',
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for: a command line that only prints its help needs no framework."""
-    if name not in _MODULES:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        'InferenceModel': 'model',
+        'Prediction': 'prediction',
+        'Predictor': 'predictor',
+        'load_model': 'model',
+    },
+)

@@ -28,6 +28,8 @@ from mmyolo_lite.engine.config import has_masks
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.visualization import stages
 from mmyolo_lite.visualization.drawing import Image, Legend, draw_objects, with_title
+from mmyolo_lite.visualization.picture_files import encode_image
+from mmyolo_lite.whole_files import write_bytes
 
 MAX_NAME_BYTES = 240
 """File systems allow 255, suffix included."""
@@ -260,7 +262,8 @@ def deliver(
     for name, picture in tqdm(named, total=total, disable=None, unit=' images'):
         count += 1
         if out_dir is not None:
-            _write(out_dir / f'{name}.jpg', picture)
+            path = out_dir / f'{name}.jpg'
+            write_bytes(encode_image(picture, path), path)
         if show:
             cv2.imshow('browse', picture)
             if cv2.waitKey(int(seconds * 1000)) & 0xFF in (ord('q'), 27):
@@ -272,11 +275,3 @@ def deliver(
     if out_dir is not None:
         print(f'{count} pictures in {out_dir}')
     return count
-
-
-def _write(path: Path, picture: Image) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cv2.imencode('.jpg', picture)[1].tobytes())
-    except OSError as error:
-        raise DataError(f'{path} cannot be written: {error.strerror}') from error

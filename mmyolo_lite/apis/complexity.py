@@ -1,10 +1,8 @@
 """Parameters and floating-point operations of a model, and how fast it is."""
 
 import contextlib
-import logging
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +10,11 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.analysis import get_model_complexity_info
-from mmengine.logging import MMLogger
 from torch import nn
 
 from mmyolo_lite.apis.model import InferenceModel
 from mmyolo_lite.engine.checks import head_module_config
+from mmyolo_lite.engine.quiet import errors_alone
 from mmyolo_lite.errors import ConfigError
 
 WARM_UP = 5
@@ -75,23 +73,10 @@ def complexity(model: InferenceModel, shape_hw: tuple[int, int]) -> Complexity:
     check_shape(model.config, shape_hw)
     network = _Network(model.network)
     image = torch.zeros(1, 3, *shape_hw, device=model.device)
-    with torch.no_grad(), _quiet():
+    # mmengine warns of activations, sums and pooling, which the field does not count either
+    with torch.no_grad(), errors_alone():
         found = get_model_complexity_info(network, inputs=(image,), show_arch=False)
     return Complexity(int(found['params']), int(found['flops']), found['out_table'])
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep mmengine from warning of activations, sums and pooling, which the field does not count
-    either.
-    """
-    logger: MMLogger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 @dataclass(frozen=True)

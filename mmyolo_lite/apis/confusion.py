@@ -10,7 +10,6 @@ import numpy as np
 from mmengine.config import Config
 
 from mmyolo_lite.apis.datasets import build_datasets
-from mmyolo_lite.apis.whole_files import check_out_dir
 from mmyolo_lite.compat.coco_api import usable_segmentation
 from mmyolo_lite.datasets.coco_checks import few_letters, is_id, structural_defects
 from mmyolo_lite.datasets.coco_truth import read_truth, unpacked_truth
@@ -21,7 +20,8 @@ from mmyolo_lite.evaluation.detection_errors import CONFUSION_IOU, CONFUSION_SCO
 from mmyolo_lite.evaluation.image_matches import judge
 from mmyolo_lite.evaluation.results_file import LEAST_SCORE, confusion_entry, read_results
 from mmyolo_lite.visualization.curve_plots import plot_confusion
-from mmyolo_lite.visualization.run_plots import save_figure
+from mmyolo_lite.visualization.picture_files import save_figure
+from mmyolo_lite.whole_files import check_out_dir
 
 _MALFORMED = (
     *(KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError),

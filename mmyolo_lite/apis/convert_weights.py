@@ -13,10 +13,10 @@ from torch import Tensor
 import mmyolo_lite
 from mmyolo_lite.apis import convert_weights_names as official
 from mmyolo_lite.apis.convert_weights_sources import class_names, read_source
-from mmyolo_lite.apis.whole_files import whole_file
 from mmyolo_lite.datasets.file_io import refuse_existing, write_text
 from mmyolo_lite.errors import CheckpointError, DataError
 from mmyolo_lite.version import __version__
+from mmyolo_lite.whole_files import whole_file
 
 COCO_ANCHORS = (
     ((10, 13), (16, 30), (33, 23)),

@@ -19,12 +19,13 @@ from tqdm import tqdm
 from mmyolo_lite.apis.media import Image, Source
 from mmyolo_lite.apis.model import InferenceModel
 from mmyolo_lite.apis.predict_files import Failures, require_window, shows_end
-from mmyolo_lite.apis.whole_files import check_out_dir, encode_image, write_bytes
 from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.models.heads.results import measured_letterbox
 from mmyolo_lite.ops.postprocess import Letterbox
 from mmyolo_lite.visualization.drawing import Legend, Objects, draw_objects
+from mmyolo_lite.visualization.picture_files import encode_image
+from mmyolo_lite.whole_files import check_out_dir, write_bytes
 
 _UNFIT_IN_NAMES = re.compile(r'[^\w.+-]')
 Named = Iterator[tuple[str, Image]]

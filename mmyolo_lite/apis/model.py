@@ -1,8 +1,5 @@
 """A trained model, ready for images: built from a config and a checkpoint, without a runner."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +11,6 @@ from mmdet.visualization import get_palette
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.device import get_device
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from numpy.typing import NDArray
@@ -32,6 +28,7 @@ from mmyolo_lite.engine.checks import (
 from mmyolo_lite.engine.coco_data import COCO_CLASSES
 from mmyolo_lite.engine.config import has_masks, load_config
 from mmyolo_lite.engine.hooks.checkpoint_fit import check_fit, weights_of
+from mmyolo_lite.engine.quiet import errors_alone
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.registry import DATASETS, MODELS, TASK_UTILS
 
@@ -134,7 +131,8 @@ def load_model(
     meta = _dataset_meta(config, loaded)
     count = _number_of_classes(config, meta)
     init_default_scope(config.get('default_scope', 'mmyolo_lite'))
-    with config_errors(config), _errors_alone():
+    # no hints on training, such as that one class needs no class loss
+    with config_errors(config), errors_alone():
         network = MODELS.build(config.model)
         loader, pipeline, shapes = _image_pipeline(config)
     if loaded is not None:
@@ -157,18 +155,6 @@ def _put_weights(network: nn.Module, loaded: Any, name: str) -> None:
     network.load_state_dict(
         {key.removeprefix('module.'): value for key, value in weights.items()}, strict=False
     )
-
-
-@contextmanager
-def _errors_alone() -> Iterator[None]:
-    """Keep the log free of hints on training, such as that one class needs no class loss."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _device(name: str | None) -> torch.device:

@@ -16,10 +16,11 @@ from mmyolo_lite.apis.media import Image, Source, sources
 from mmyolo_lite.apis.prediction import Prediction
 from mmyolo_lite.apis.predictor import Predictor
 from mmyolo_lite.apis.tiles import TileSettings, merge_tiles, predict_tiles
-from mmyolo_lite.apis.whole_files import check_out_dir, encode_image, write_bytes
 from mmyolo_lite.datasets.file_io import refuse_existing, write_json
 from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
 from mmyolo_lite.errors import ConfigError, DataError
+from mmyolo_lite.visualization.picture_files import encode_image
+from mmyolo_lite.whole_files import check_out_dir, write_bytes
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 """Formats that pictures keep; those of others become JPEG."""

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from mmyolo_lite.apis.media import Image
 from mmyolo_lite.apis.predict_files import require_window, shows_end
 from mmyolo_lite.apis.predictor import Predictor
-from mmyolo_lite.apis.whole_files import check_out_dir, whole_file
 from mmyolo_lite.errors import ConfigError, DataError
+from mmyolo_lite.whole_files import check_out_dir, whole_file
 
 # the decoders speak to stderr about every damaged packet; what matters is said here
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')

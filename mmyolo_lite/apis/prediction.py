@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmyolo_lite.apis import label_files
-from mmyolo_lite.apis.whole_files import encode_image, write_bytes
 from mmyolo_lite.datasets.converters.outlines import mask_to_rings
 from mmyolo_lite.datasets.file_io import write_json
 from mmyolo_lite.errors import DataError
 from mmyolo_lite.ops.mask_crops import crop_mask
 from mmyolo_lite.ops.run_length_masks import Rle, RunLengthMasks
 from mmyolo_lite.visualization.drawing import Image, Legend, Objects, draw_objects
+from mmyolo_lite.visualization.picture_files import encode_image
+from mmyolo_lite.whole_files import write_bytes
 
 FULL_SIZE = 1_000_000
 """A longest side that shrinks no picture, in pixels."""

@@ -5,12 +5,11 @@ checkpoint under the name that resuming looks for. Here bytes and text go beside
 flushed to the disk, and renamed. Can go when mmengine does so.
 """
 
-import contextlib
-import os
-import uuid
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
+
+from mmyolo_lite.whole_files import replacing
 
 
 class WholeFilesBackend(LocalBackend):
@@ -22,18 +21,8 @@ class WholeFilesBackend(LocalBackend):
         Raises:
             OSError: they cannot be written; what was there stays.
         """
-        path = Path(filepath)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f'.{path.name[:100]}.{uuid.uuid4().hex[:8]}.part')
-        try:
-            with part.open('wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+        with replacing(Path(filepath)) as part:
+            part.write_bytes(obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
         """Write text.

@@ -1,6 +1,5 @@
 """Small files read whole, and written whole or not at all."""
 
-import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmyolo_lite.errors import DataError
+from mmyolo_lite.whole_files import write_bytes
 
 
 def read_file(path: Path) -> bytes:
@@ -80,13 +80,8 @@ def write_text(text: str, path: Path) -> None:
     Raises:
         DataError: The folder cannot be made or written, or the text is no valid Unicode.
     """
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding='utf-8')
-        os.replace(part, path)
-    except (OSError, ValueError) as error:
-        raise DataError(f'{path}: cannot be written ({error})') from error
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            part.unlink()
+        content = text.encode()
+    except ValueError as error:  # half of a surrogate pair
+        raise DataError(f'{path} cannot be written: {error}') from error
+    write_bytes(content, path)

@@ -2,8 +2,9 @@
 ``publish`` for checkpoints to hand on.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mmyolo_lite.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from mmyolo_lite.deploy.export import Exported, export_model
@@ -13,17 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ['ExportOptions', 'Exported', 'Runtime', 'export_model', 'switch_to_deploy']
 
-_MODULES = {
-    'ExportOptions': 'options',
-    'Exported': 'export',
-    'Runtime': 'runtime',
-    'export_model': 'export',
-    'switch_to_deploy': 'graph',
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for, so that command lines start quickly."""
-    if name not in _MODULES:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        'ExportOptions': 'options',
+        'Exported': 'export',
+        'Runtime': 'runtime',
+        'export_model': 'export',
+        'switch_to_deploy': 'graph',
+    },
+)

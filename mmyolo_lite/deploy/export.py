@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from mmyolo_lite.apis.model import InferenceModel, load_model
-from mmyolo_lite.apis.whole_files import check_out_dir, whole_file
 from mmyolo_lite.deploy.graph import (
     DecodedNetwork,
     FinalNetwork,
@@ -26,6 +25,7 @@ from mmyolo_lite.deploy.sessions import open_session, required
 from mmyolo_lite.deploy.tracing import quiet_tracing
 from mmyolo_lite.engine.published import checkpoint_of
 from mmyolo_lite.errors import ConfigError, DependencyError, UserError
+from mmyolo_lite.whole_files import check_out_dir, whole_file
 
 
 class Exported(NamedTuple):

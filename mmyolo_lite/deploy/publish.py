@@ -11,13 +11,13 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from mmyolo_lite.apis.model import load_model
-from mmyolo_lite.apis.whole_files import check_out_dir, whole_file
 from mmyolo_lite.deploy.metadata import input_size
 from mmyolo_lite.engine.config import load_config
 from mmyolo_lite.engine.hooks.checkpoint_fit import weights_of
 from mmyolo_lite.engine.published import KEY, config_from_text, plain
 from mmyolo_lite.errors import CheckpointError, ConfigError
 from mmyolo_lite.version import __version__
+from mmyolo_lite.whole_files import check_out_dir, whole_file
 
 SHA_LETTERS = 8
 # where the training ran and what it started from is nobody's business, and of no use elsewhere

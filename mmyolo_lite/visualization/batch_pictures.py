@@ -8,7 +8,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mmyolo_lite.models.targets import pack_samples
@@ -26,7 +25,6 @@ TILE_SIDE = 640
 """Most pixels of a side of an image in a picture."""
 GAP = 6
 PAIR_COLUMNS = 2
-QUALITY = 90
 OBJECT_COLORS = (
     *((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167)),
     *((86, 180, 233), (230, 159, 0), (93, 58, 155), (240, 228, 66)),
@@ -202,15 +200,3 @@ def read_image(path: str | None, size_hw: tuple[int, int]) -> Image:
     if image is None or image.shape[:2] != tuple(size_hw):
         image = np.full((*size_hw, 3), 128, dtype=np.uint8)
     return image  # type: ignore[return-value]
-
-
-def save_jpeg(image: NDArray[np.uint8], path: Path) -> None:
-    """Write a JPEG file.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    done, coded = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    if not done:
-        raise OSError(f'{path}: the picture cannot be coded')
-    path.write_bytes(coded.tobytes())

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmyolo_lite.errors import ConfigError, DataError
+from mmyolo_lite.visualization.picture_files import save_figure
 
 FORMATS = ('.png', '.jpg', '.pdf', '.svg')
 
@@ -28,22 +30,22 @@ def save_lines(
     """
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f'{path}: pictures are written as {", ".join(FORMATS)}')
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 5.5), dpi=130, layout='constrained')
-    axes = figure.subplots()
-    for name, (x, y) in lines.items():
-        few = {'marker': 'o', 'markersize': 3} if len(x) < 40 else {}
-        axes.plot(x, y, label=name, linewidth=1.4, **few)  # type: ignore[arg-type]
-    # names from outside may hold a $, which starts a formula otherwise
-    axes.set_title(title, parse_math=False)
-    axes.set_xlabel(labels[0], parse_math=False)
-    axes.set_ylabel(labels[1], parse_math=False)
-    axes.grid(alpha=0.3)
-    for text in axes.legend().get_texts():
-        text.set_parse_math(False)
+    def draw(figure: Any) -> None:
+        figure.set_size_inches(9, 5.5)
+        axes = figure.subplots()
+        for name, (x, y) in lines.items():
+            few = {'marker': 'o', 'markersize': 3} if len(x) < 40 else {}
+            axes.plot(x, y, label=name, linewidth=1.4, **few)
+        # names from outside may hold a $, which starts a formula otherwise
+        axes.set_title(title, parse_math=False)
+        axes.set_xlabel(labels[0], parse_math=False)
+        axes.set_ylabel(labels[1], parse_math=False)
+        axes.grid(alpha=0.3)
+        for text in axes.legend().get_texts():
+            text.set_parse_math(False)
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
+        save_figure(draw, path)
     except OSError as error:
-        raise DataError(f'{path}: cannot be written ({error})') from error
+        raise DataError(f'{path} cannot be written: {error.strerror or error}') from error

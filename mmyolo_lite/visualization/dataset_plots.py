@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmyolo_lite.datasets.statistics import BoxTable, area_counts, area_edges, class_counts
+from mmyolo_lite.visualization.picture_files import save_figure
 
 MAX_BARS = 40
 """Classes with a bar of their own; the others share one."""
@@ -16,7 +17,6 @@ MAX_VIOLINS = 20
 MAX_SAMPLES = 20_000
 """Boxes of a class that a violin is computed from."""
 MAX_NAME = 24
-DPI = 110
 BLUE, ORANGE, GREY = '#3b6ea5', '#d9822b', '#b8bcc2'
 
 
@@ -215,16 +215,15 @@ def save_plots(
     Returns:
         The paths written.
     """
-    from matplotlib.figure import Figure
-
-    out_dir.mkdir(parents=True, exist_ok=True)
     paths = []
     for function in functions:
         ending, plot = PLOTS[function]
-        figure = Figure(layout='constrained', dpi=DPI)
         arguments = (area_rule,) if plot is plot_areas else ()
-        plot(table, figure, *arguments)
-        figure.suptitle(_name(name), fontsize=10, color='dimgray')
+
+        def draw(figure: Any, plot: Callable = plot, arguments: tuple = arguments) -> None:
+            plot(table, figure, *arguments)
+            figure.suptitle(_name(name), fontsize=10, color='dimgray')
+
         paths.append(out_dir / f'{name}_{ending}.jpg')
-        figure.savefig(paths[-1])
+        save_figure(draw, paths[-1])
     return paths

@@ -1,10 +1,8 @@
 """The figures of a training run: its data, its course, its results."""
 
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +15,8 @@ from mmyolo_lite.visualization.curve_plots import (
     plot_curves,
     short_name,
 )
+from mmyolo_lite.visualization.picture_files import Draw
 
-DPI = 120
 PREFIXES = {'bbox': 'Box', 'segm': 'Mask'}
 MAX_CLASS_BARS = 100
 FEW_CLASSES = 12
@@ -29,8 +27,6 @@ PANEL_COLUMNS = 5
 MAX_PANELS = 24
 SUMMARY = ('mAP', 'mAP_50', 'mAP_75')
 BY_SIZE = ('mAP_s', 'mAP_m', 'mAP_l')
-
-Draw = Callable[[Any], None]
 
 
 def result_figures(content: Mapping[str, Any]) -> dict[str, Draw]:
@@ -46,21 +42,6 @@ def result_figures(content: Mapping[str, Any]) -> dict[str, Draw]:
             plot_confusion, entry, kind, normalized=True
         )
     return figures
-
-
-def save_figure(draw: Draw, path: Path) -> None:
-    """Write a figure; the suffix of the path tells its format.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(layout='constrained', dpi=DPI)
-    with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', message='Glyph .* missing from')  # of names of classes
-        draw(figure)
-        figure.savefig(path)
 
 
 def plot_labels(table: BoxTable, figure: Any, note: str = '') -> None:

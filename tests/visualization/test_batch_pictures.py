@@ -133,8 +133,3 @@ def test_an_image_that_is_gone_is_grey(tmp_path, path):
     entry = {**entry_of(tmp_path), 'path': path}
     picture = results_pictures([entry] * 3, LEGEND)['labels']
     assert picture[picture.shape[0] // 2 - 10, 150].tolist() == [128] * 3
-
-
-def test_pictures_that_cannot_be_written(tmp_path):
-    with pytest.raises(OSError):
-        batch_pictures.save_jpeg(np.zeros((4, 4, 3), np.uint8), tmp_path / 'no' / 'a.jpg')

@@ -20,17 +20,13 @@ from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.evaluation.coco_metric import CocoMetric
 from mmyolo_lite.evaluation.results_file import read_results, results_content, write_results
 from mmyolo_lite.registry import HOOKS
-from mmyolo_lite.visualization.batch_pictures import (
-    results_pictures,
-    save_jpeg,
-    train_batch_picture,
-)
+from mmyolo_lite.visualization.batch_pictures import results_pictures, train_batch_picture
 from mmyolo_lite.visualization.drawing import Legend
+from mmyolo_lite.visualization.picture_files import save_figure, save_jpeg
 from mmyolo_lite.visualization.run_plots import (
     plot_course,
     plot_labels,
     result_figures,
-    save_figure,
 )
 from mmyolo_lite.visualization.vis_backends import record_picture
 
