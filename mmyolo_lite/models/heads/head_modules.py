@@ -181,6 +181,10 @@ class YOLOv5InsHeadModule(YOLOv5HeadModule):
         return (*self.prior_maps(feats), self.proto_pred(feats[0]))
 
 
+MANY = 0.25
+"""The share of an image's priors from which on putting all into order is the quicker way."""
+
+
 def split_attributes(level_map: Tensor, num_base_priors: int) -> Tensor:
     """Undo the channel packing of one map.
 
@@ -231,6 +235,10 @@ def gather_priors(
     """
     found: Tensor | None = None
     start = 0
+    total = num_base_priors * sum(level_map.shape[-2:].numel() for level_map in level_maps)
+    if len(index) > MANY * total:
+        one = [level_map[image : image + 1] for level_map in level_maps]
+        return flatten_levels(one, num_base_priors)[0].index_select(0, index).float()
     for level_map in level_maps:
         attributes = split_attributes(level_map, num_base_priors)[image].flatten(1, 2)  # (A, hw, D)
         size = attributes.shape[0] * attributes.shape[1]
