@@ -98,14 +98,58 @@ def encode_columns(
         What ``pycocotools.mask.encode`` gives for the whole (H, W) mask, without making one:
         ``size`` [H, W] and ``counts``, compressed to bytes. :func:`decode_runs` undoes it.
     """
-    from pycocotools import mask as coco_mask
-
     height, width = size_hw
     bordered = np.zeros((len(columns), columns.shape[1] + 2), dtype=np.bool_)
     bordered[:, 1:-1] = columns
     # every column starts and ends outside, so borders alternate: a run begins, a run ends
     column, row = (bordered[:, 1:] != bordered[:, :-1]).nonzero()
     borders = (corner_yx[1] + column) * height + corner_yx[0] + row
+    return _encode_borders(borders, size_hw)
+
+
+def mirrored(rle: dict[str, Any], direction: str = 'horizontal') -> dict[str, Any]:
+    """Return the mirror image of a run-length mask, without decoding it.
+
+    Args:
+        rle: ``size`` [H, W] and ``counts``, compressed.
+        direction: 'horizontal' (left becomes right), 'vertical' or 'diagonal' (both).
+
+    Raises:
+        ValueError: the counts are damaged, or the direction is another one.
+    """
+    if direction not in ('horizontal', 'vertical', 'diagonal'):
+        raise ValueError(f'a mask cannot be mirrored in the direction {direction!r}')
+    height, width = rle['size']
+    places = np.cumsum(checked_runs(rle['counts'], height, width))
+    ends = places[1::2]
+    starts = places[0::2][: len(ends)]
+    starts, ends = starts[ends > starts], ends[ends > starts]
+    if not len(starts):
+        return rle
+    # column by column: a run may go on in the next ones
+    first, last = starts // height, (ends - 1) // height
+    parts = last - first + 1
+    column = np.arange(parts.sum()) + np.repeat(first - (np.cumsum(parts) - parts), parts)
+    top = np.maximum(np.repeat(starts, parts) - column * height, 0)
+    bottom = np.minimum(np.repeat(ends, parts) - column * height, height)
+    if direction != 'horizontal':
+        top, bottom = height - bottom, height - top
+    if direction != 'vertical':
+        column = width - 1 - column
+    borders = np.stack([column * height + top, column * height + bottom], axis=1)
+    return _encode_borders(borders[borders[:, 0].argsort()].reshape(-1), (height, width))
+
+
+def _encode_borders(borders: NDArray[np.int64], size_hw: tuple[int, int]) -> dict[str, Any]:
+    """Encode runs of foreground.
+
+    Args:
+        borders: start and end of each, in order, as places in the image column by column.
+        size_hw: (H, W).
+    """
+    from pycocotools import mask as coco_mask
+
+    height, width = size_hw
     # a run that ends at the lower border goes on where the next column begins
     joined = np.flatnonzero(borders[1:-1:2] == borders[2::2]) * 2 + 1
     if len(joined):

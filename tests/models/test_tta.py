@@ -1,8 +1,9 @@
-"""Augmented views of boxes: mmdet's merging, as the shipped config names it, gives the recorded
-result.
+"""Augmented views: mmdet's merging of boxes, as the shipped config names it, gives the recorded
+result; masks are merged with their boxes.
 """
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +11,14 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
+from pycocotools import mask as coco_mask
 from torch import nn
 
-from mmyolo_lite.registry import MODELS
+from mmyolo_lite.engine.config import load_config
+from mmyolo_lite.ops.run_length_masks import RunLengthMasks
+from mmyolo_lite.registry import MODELS, TRANSFORMS
 from tests.shared_data import REPO, golden
 
 
@@ -88,3 +93,70 @@ def test_masks_are_refused() -> None:
     model = tta_model()
     with pytest.raises(AssertionError, match='instance segmentation'):
         model.merge_preds([[view(False, (10, 20), **one)]])
+
+
+def circle(x: float) -> np.ndarray:
+    rows, columns = np.mgrid[:20, :30]
+    return (columns - x) ** 2 + (rows - 10) ** 2 < 16
+
+
+def masked_view(flip: bool, as_runs: bool, *objects: tuple[float, float]) -> DetDataSample:
+    """Objects are circles at x, in the view, with their scores."""
+    masks = np.array([circle(x) for x, _ in objects], dtype=np.bool_).reshape(-1, 20, 30)
+    encoded = [coco_mask.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in masks]
+    return view(
+        flip,
+        (20, 30),
+        bboxes=torch.tensor([[x - 4.0, 6.0, x + 4.0, 14.0] for x, _ in objects]).reshape(-1, 4),
+        scores=torch.tensor([score for _, score in objects]),
+        labels=torch.zeros(len(objects), dtype=torch.long),
+        masks=RunLengthMasks(encoded, (20, 30)) if as_runs else torch.from_numpy(masks),
+    )
+
+
+@pytest.mark.parametrize('as_runs', [True, False])
+def test_masks_go_with_the_boxes_that_stay(as_runs: bool) -> None:
+    model: Any = MODELS.build(
+        dict(
+            type='YOLOTTAModel',
+            tta_cfg=dict(nms=dict(iou_threshold=0.6), max_per_img=3),
+            module=Silent(),
+        )
+    )
+    plain = masked_view(False, as_runs, (8, 0.9), (22, 0.5))
+    # mirrored, pixel x lies at 29 - x: the same two, the second one better, and another one
+    mirror = masked_view(True, as_runs, (29 - 8, 0.7), (29 - 22, 0.8), (29 - 15, 0.4))
+    merged = model.merge_preds([[plain, mirror]])[0].pred_instances
+    np.testing.assert_allclose(merged.scores, [0.9, 0.8, 0.4])
+    np.testing.assert_allclose(merged.bboxes[:, 0], [4, 19, 12])  # boxes: x1' = 30 - x2
+    masks = merged.masks.numpy()
+    for mask, x in zip(masks, (8, 22, 15), strict=True):
+        np.testing.assert_array_equal(mask, circle(x))
+
+
+@pytest.mark.parametrize('as_runs', [True, False])
+def test_no_objects_at_all(as_runs: bool) -> None:
+    model: Any = MODELS.build(
+        dict(type='YOLOTTAModel', tta_cfg=dict(nms=dict(iou_threshold=0.6)), module=Silent())
+    )
+    views = [masked_view(flip, as_runs) for flip in (False, True)]
+    merged = model.merge_preds([views])[0].pred_instances
+    assert len(merged) == 0 and tuple(merged.masks.shape) == (0, 20, 30)
+
+
+def test_views_of_a_segmenter_lie_alike() -> None:
+    """Mirrored before padding, both views see the same pixels, whatever the size."""
+    config = load_config(
+        REPO / 'configs/yolov5/ins_seg/yolov5_ins_n-v61_320_150e_balloon_instance.py'
+    )
+    image = np.random.default_rng(0).integers(0, 255, (75, 121, 3), dtype=np.uint8)
+    sample = dict(img=image, img_shape=(75, 121), ori_shape=(75, 121), img_id=0, img_path='')
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        found = TRANSFORMS.build(config.tta_pipeline[1])(sample)
+    assert len(found['inputs']) == 6
+    shapes = {tuple(one.shape[1:]) for one in found['inputs']}
+    assert shapes == {(side, side) for side in (320, 256, 384)}
+    for plain, mirror in zip(found['inputs'][:3], found['inputs'][3:], strict=True):
+        assert torch.equal(plain, mirror.flip(-1))
+    flips = [one.metainfo['flip'] for one in found['data_samples']]
+    assert flips == [False] * 3 + [True] * 3

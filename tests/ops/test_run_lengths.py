@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 
-from mmyolo_lite.ops.run_lengths import checked_runs, decode_runs, encode_columns, uncompressed
+from mmyolo_lite.ops.run_lengths import (
+    checked_runs,
+    decode_runs,
+    encode_columns,
+    mirrored,
+    uncompressed,
+)
 
 # pycocotools 2.0.x hands its masks to numpy 2 in the old way.
 pytestmark = pytest.mark.filterwarnings('ignore:__array__ implementation:DeprecationWarning')
@@ -75,3 +81,22 @@ def test_equal_to_pycocotools(
     found = encode_columns(np.ascontiguousarray(part.T), corner, size_hw)
     assert found == expected
     np.testing.assert_array_equal(decode_runs(found['counts'], *size_hw), whole)
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=300)
+@given(
+    arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.booleans()),
+    st.sampled_from([('horizontal', (1,)), ('vertical', (0,)), ('diagonal', (0, 1))]),
+)
+def test_mirror_images(mask, direction):
+    rle = coco_mask.encode(np.asfortranarray(mask))
+    expected = coco_mask.encode(np.asfortranarray(np.flip(mask, direction[1])))
+    assert mirrored(rle, direction[0]) == expected
+    assert mirrored(mirrored(rle, direction[0]), direction[0]) == rle
+
+
+def test_no_mirror_image_of_what_is_damaged():
+    with pytest.raises(ValueError, match='do not fill'):
+        mirrored({'size': [2, 2], 'counts': [1, 2]})
+    with pytest.raises(ValueError, match='sideways'):
+        mirrored({'size': [2, 2], 'counts': [1, 3]}, 'sideways')

@@ -33,6 +33,27 @@ test_pipeline = [
     dict(_base_.test_pipeline[2], scale=img_scale),
     *_base_.test_pipeline[3:],
 ]
+tta_scales = [(320, 320), (256, 256), (384, 384)]
+tta_pipeline = [
+    _base_.tta_pipeline[0],
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            _base_.tta_pipeline[1]['transforms'][0],
+            [
+                dict(
+                    type='Compose',
+                    transforms=[
+                        dict(type='YOLOv5KeepRatioResize', scale=scale),
+                        dict(_base_.test_pipeline[2], scale=scale),
+                    ],
+                )
+                for scale in tta_scales
+            ],
+            _base_.tta_pipeline[1]['transforms'][2],
+        ],
+    ),
+]
 
 train_dataloader = dict(
     batch_size=train_batch_size_per_gpu,

@@ -84,3 +84,36 @@ test_dataloader = val_dataloader
 
 val_evaluator = dict(metric=['bbox', 'segm'])
 test_evaluator = val_evaluator
+
+# three sizes, each plain and mirrored (tools/test.py --tta)
+tta_scales = [(640, 640), (512, 512), (768, 768)]
+tta_model = dict(
+    type='YOLOTTAModel',
+    tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.6), max_per_img=300),
+)
+tta_pipeline = [
+    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            # mirrored before anything is padded, so that both come to lie alike
+            [dict(type='mmdet.RandomFlip', prob=0.0), dict(type='mmdet.RandomFlip', prob=1.0)],
+            [
+                dict(
+                    type='Compose',
+                    transforms=[
+                        dict(type='YOLOv5KeepRatioResize', scale=scale),
+                        dict(test_pipeline[2], scale=scale),
+                    ],
+                )
+                for scale in tta_scales
+            ],
+            [
+                dict(
+                    type='mmdet.PackDetInputs',
+                    meta_keys=(*test_pipeline[-1]['meta_keys'], 'flip', 'flip_direction'),
+                )
+            ],
+        ],
+    ),
+]
