@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from mmyolo_lite.engine.accumulation import sum_gradients
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
@@ -107,9 +108,12 @@ def split_by_name(model: nn.Module, groups: Groups, keys: Sequence[str]) -> dict
 class YOLOv5OptimizerConstructor:
     """Build the optimizer with three groups: decayed weights, norm weights, biases.
 
+    Gradients that the wrapper accumulates (``accumulative_counts``) are added up, see
+    :class:`mmyolo_lite.engine.accumulation.SummedGradients`.
+
     Args:
         optim_wrapper_cfg: config of the wrapper; its ``optimizer`` may hold ``batch_size_per_gpu``,
-            with which ``weight_decay`` is scaled to the total batch size.
+            with which ``weight_decay`` is scaled to the total batch size of a step.
         paramwise_cfg: ``base_total_batch_size``, the batch size that `weight_decay` is meant for;
             ``custom_keys``, a dict of parts of parameters' names to ``lr_mult`` and ``decay_mult``,
             such as ``{'backbone': dict(lr_mult=0.1)}``. The longest key in a name counts, and each
@@ -145,7 +149,8 @@ class YOLOv5OptimizerConstructor:
         weight_decay = optimizer_cfg.pop('weight_decay', 0)
         batch_size = optimizer_cfg.pop('batch_size_per_gpu', None)
         if batch_size is not None:
-            total = get_world_size() * batch_size
+            accumulated = self.optim_wrapper_cfg.get('accumulative_counts', 1)
+            total = get_world_size() * batch_size * accumulated
             scaled = scaled_weight_decay(weight_decay, total, self.base_total_batch_size)
             if scaled != weight_decay:
                 print_log(
@@ -169,7 +174,10 @@ class YOLOv5OptimizerConstructor:
                 of_key = [{**group, 'lr': base_lr * factors['lr_mult']} for group in of_key]
             groups += of_key
         optimizer = OPTIMIZERS.build({**optimizer_cfg, 'params': groups})
-        return OPTIM_WRAPPERS.build(self.optim_wrapper_cfg, default_args={'optimizer': optimizer})
+        wrapper = OPTIM_WRAPPERS.build(
+            self.optim_wrapper_cfg, default_args={'optimizer': optimizer}
+        )
+        return sum_gradients(wrapper)
 
 
 def _checked_keys(given: Any) -> dict[str, dict[str, float]]:

@@ -10,11 +10,15 @@ from mmyolo_lite.models.heads.yolov5_ins_head import YOLOv5InsHead
 from mmyolo_lite.models.losses import IoULoss
 from mmyolo_lite.models.necks.pafpn import YOLOv5PAFPN
 from mmyolo_lite.models.preprocessor import YOLOv5DetDataPreprocessor, YOLOXBatchSyncRandomResize
+from mmyolo_lite.models.test_time import YOLOTTAModel
+from mmyolo_lite.models.wrapper import MMDistributedDataParallel
 
 __all__ = [
     'ExpMomentumEMA',
     'IoULoss',
+    'MMDistributedDataParallel',
     'YOLODetector',
+    'YOLOTTAModel',
     'YOLOXBatchSyncRandomResize',
     'YOLOv5BBoxCoder',
     'YOLOv5CSPDarknet',

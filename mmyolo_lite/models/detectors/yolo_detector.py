@@ -6,14 +6,13 @@ from typing import Any
 import torch
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.models.detectors.base import BaseDetector
-from mmengine.device import get_device
 from mmengine.dist import get_world_size
-from mmengine.logging import print_log
 from mmengine.model.utils import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.models.freezing import check_parts, freeze_parts, part_names
+from mmyolo_lite.models.processes import mean_over_processes
 from mmyolo_lite.registry import MODELS
 
 
@@ -29,8 +28,7 @@ class YOLODetector(SingleStageDetector):
         test_cfg: handed to the head.
         data_preprocessor: config of the data preprocessor.
         init_cfg: mmengine's.
-        use_syncbn: with several processes on an accelerator, normalise over all of them. On a CPU
-            batch norms stay as they are, since PyTorch's SyncBatchNorm does not train there.
+        use_syncbn: with several processes, normalise over all of them, on CPUs too.
         channels_last: keep weights and maps in channels-last memory format, which convolutions in
             low precision run faster in. Results differ by rounding alone.
         compile: compile the network for training, by True or by the arguments of
@@ -66,13 +64,7 @@ class YOLODetector(SingleStageDetector):
         self.bbox_head = MODELS.build({**bbox_head, 'train_cfg': train_cfg, 'test_cfg': test_cfg})
         self.train_cfg, self.test_cfg = train_cfg, test_cfg
         if use_syncbn and get_world_size() > 1:
-            if get_device() == 'cpu':
-                print_log(
-                    'Batch norms stay per process: SyncBatchNorm does not train on a CPU.',
-                    logger='current',
-                )
-            else:
-                convert_sync_batchnorm(self, implementation='torch')
+            convert_sync_batchnorm(self, implementation='torch')
         if channels_last:
             # convolutions give maps in the format of their weights
             self.to(memory_format=torch.channels_last)
@@ -116,6 +108,14 @@ class YOLODetector(SingleStageDetector):
                 'img_scale, or the size in LetterResize and batch_shapes_cfg, accordingly.'
             )
         return super().extract_feat(batch_inputs)
+
+    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss to minimise, and the losses to log: their means over all processes."""
+        loss, logged = super().parse_losses(losses)
+        if get_world_size() > 1:
+            means = mean_over_processes(torch.stack(list(logged.values())))
+            logged = dict(zip(logged, means, strict=True))
+        return loss, logged
 
     def add_pred_to_datasample(self, data_samples: list, results_list: list) -> list:
         """Put each result into its sample as ``pred_instances``."""

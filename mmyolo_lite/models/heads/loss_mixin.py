@@ -13,6 +13,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor
 
 from mmyolo_lite.errors import DataError
+from mmyolo_lite.models.heads.divisors import Divisors, batch_divisors
 from mmyolo_lite.models.heads.head_modules import split_attributes
 from mmyolo_lite.models.targets import pack_samples
 from mmyolo_lite.ops.assign import (
@@ -87,9 +88,11 @@ class LossMixin:
     ) -> dict[str, Tensor]:
         """Return the scaled terms for given positives (spec: loss.md 3.5)."""
         flags = self._kept_cells(maps[2], batch)
+        weights = [self._weights(found, flag) for found, flag in zip(positives, flags, strict=True)]
+        divisors = batch_divisors(positives, weights, flags, maps[2], self.ignore_iof_thr != -1)
         levels = [
-            self._level_terms(level, maps[0][level], maps[1][level], maps[2][level], found, flag)
-            for level, (found, flag) in enumerate(zip(positives, flags, strict=True))
+            self._level_terms(level, maps[0][level], maps[1][level], maps[2][level], *of_level)
+            for level, of_level in enumerate(zip(positives, weights, flags, divisors, strict=True))
         ]
         scale = maps[2][0].shape[0] * get_world_size()
         cls, obj, bbox = (
@@ -104,21 +107,22 @@ class LossMixin:
         bbox_map: Tensor,
         obj_map: Tensor,
         positives: Positives,
+        weight: Tensor | None,
         kept: Tensor | None,
+        divisors: Divisors,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return class, objectness and box loss of one level, each a scalar."""
         objectness = obj_map.float()
         if len(positives):
-            weight = self._weights(positives, kept)
-            loss_bbox, iou = self._box_term(level, bbox_map, positives, weight)
+            loss_bbox, iou = self._box_term(level, bbox_map, positives, weight, divisors)
             target = scatter_last(iou.detach().clamp(min=0), positives, objectness.shape)
         else:
             loss_bbox, target = _connected_zero(bbox_map), torch.zeros_like(objectness)
         if len(positives) and self.num_classes > 1:
-            loss_cls = self._class_term(cls_map, positives, weight, kept is not None)
+            loss_cls = self._class_term(cls_map, positives, weight, divisors)
         else:
             loss_cls = _connected_zero(cls_map)
-        weighting = {} if kept is None else {'weight': kept, 'avg_factor': kept.sum().clamp(min=1)}
+        weighting = _weighting(kept, divisors.cells)
         loss_obj = self.loss_obj(objectness, target, **weighting) * self.obj_level_weights[level]
         return loss_cls, loss_obj, loss_bbox
 
@@ -131,20 +135,22 @@ class LossMixin:
         return in_kept_cell if weight is None else weight * in_kept_cell
 
     def _box_term(
-        self, level: int, bbox_map: Tensor, positives: Positives, weight: Tensor | None
+        self,
+        level: int,
+        bbox_map: Tensor,
+        positives: Positives,
+        weight: Tensor | None,
+        divisors: Divisors,
     ) -> tuple[Tensor, Tensor]:
         """Return the box loss and the (P,) IoU of the positives."""
         logits = positives.gather(split_attributes(bbox_map, self.num_base_priors)).float()
         activated = 2 * logits.sigmoid()
         size = activated[:, 2:] ** 2 * self.anchors[level][positives.prior]
         pred = torch.cat((activated[:, :2] - 0.5, size), dim=1)
-        weighting = (
-            {} if weight is None else {'weight': weight, 'avg_factor': weight.sum().clamp(min=1)}
-        )
-        return self.loss_bbox(pred, positives.box, **weighting)
+        return self.loss_bbox(pred, positives.box, **_weighting(weight, divisors.positives))
 
     def _class_term(
-        self, cls_map: Tensor, positives: Positives, weight: Tensor | None, ignoring: bool
+        self, cls_map: Tensor, positives: Positives, weight: Tensor | None, divisors: Divisors
     ) -> Tensor:
         """Return the class loss.
 
@@ -161,12 +167,11 @@ class LossMixin:
                 'of the data set.'
             )
         target = (positives.label[:, None] == classes).to(logits)
-        if weight is None:
-            return self.loss_cls(logits, target)
-        divisor = weight.sum().clamp(min=1) * (1 if ignoring else self.num_classes)
-        return self.loss_cls(
-            logits, target, weight=weight[:, None].expand_as(logits), avg_factor=divisor
-        )
+        weights = None if weight is None else weight[:, None].expand_as(logits)
+        divisor = divisors.positives
+        if divisor is not None and not divisors.ignoring:
+            divisor = divisor * self.num_classes
+        return self.loss_cls(logits, target, **_weighting(weights, divisor))
 
     def _kept_cells(self, obj_maps: Sequence[Tensor], batch: dict) -> list[Tensor | None]:
         """Return for each level the cells that no ignored region covers, or None where nothing is
@@ -184,6 +189,12 @@ class LossMixin:
     def forward(self, feats: Sequence[Tensor]) -> tuple[Any, ...]:
         """Return the raw maps; the head's."""
         raise NotImplementedError
+
+
+def _weighting(weight: Tensor | None, divisor: Tensor | None) -> dict[str, Tensor]:
+    """Return the arguments of a loss that weight its values and divide their sum, if not None."""
+    given = {'weight': weight, 'avg_factor': divisor}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _connected_zero(level_map: Tensor) -> Tensor:

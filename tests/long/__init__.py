@@ -1,0 +1,1 @@
+"""Long proofs, each a command; the test suite runs short forms of them."""
