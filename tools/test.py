@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
         '--show-dir', metavar='D', help='write pictures to <work dir>/<timestamp>/D'
     )
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays')
-    parser.add_argument('--tta', action='store_true', help='test with augmented views (boxes only)')
+    parser.add_argument('--tta', action='store_true', help='test with augmented views')
     add_vis_argument(parser)
     add_launcher_arguments(parser)
     args = parser.parse_args()
@@ -47,6 +47,7 @@ def main() -> None:
     from mmyolo_lite.engine import published, runner, watching
 
     config = configs.load_config(args.config, args.cfg_options, configs.TEST_PARTS)
+    configs.check_files(config, configs.TEST_PARTS)
     configs.set_work_dir(config, args.work_dir, args.config)
     watching.choose_backends(config, args.vis)
     configs.set_launcher(config, args.launcher, args.local_rank)

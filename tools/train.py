@@ -29,6 +29,11 @@ def parse_args() -> argparse.Namespace:
         help='continue from CKPT, or from the newest checkpoint of the work dir',
     )
     parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate to the total batch size (auto_scale_lr.base_batch_size)',
+    )
+    parser.add_argument(
         '--freeze',
         metavar='PARTS',
         help='parts of the model that do not train, such as backbone,neck (model.freeze)',
@@ -44,13 +49,17 @@ def main() -> None:
     startup.pause_collection()
     from mmyolo_lite.engine import config as configs
     from mmyolo_lite.engine import runner, watching
+    from mmyolo_lite.engine.auto_scale_lr import enable_auto_scale_lr
 
     config = configs.load_config(args.config, args.cfg_options, configs.TRAIN_PARTS)
+    configs.check_files(config, configs.TRAIN_PARTS)
     configs.set_work_dir(config, args.work_dir, args.config)
     watching.choose_backends(config, args.vis)
     configs.set_launcher(config, args.launcher, args.local_rank)
     configs.set_resume(config, args.resume)
     configs.set_frozen(config, args.freeze)
+    if args.auto_scale_lr:
+        enable_auto_scale_lr(config)
     if args.amp:
         configs.enable_amp(config)
     runner.train(config)

@@ -26,6 +26,7 @@ COCO_ANCHORS = (
 """Width and height in pixels of the anchors in all configs here, by level, the finest first."""
 _SAME = 0.01  # of a pixel, and of a size: float16 keeps three digits
 SHOWN = 5
+_OWN = ('backbone.stem.', 'bbox_head.head_module.')  # where this project's names begin
 
 Anchors = tuple[tuple[tuple[float, float], ...], ...]
 
@@ -109,6 +110,11 @@ def convert_file(source: str | Path) -> Converted:
         DependencyError: it is an ONNX file and the package ``onnx`` is missing.
     """
     found = read_source(source)
+    if any(name.removeprefix('module.').startswith(_OWN) for name in found.weights):
+        raise CheckpointError(
+            f'{source} is a checkpoint of this project already: there is nothing to convert. Give '
+            'it to tools/test.py, or to load_from of a config.'
+        )
     anchors = found.anchors
     try:
         weights, unmatched = official.rename(found.weights)

@@ -15,6 +15,7 @@ import json
 import os
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,19 @@ from mmyolo_lite.errors import CheckpointError, DependencyError
 
 TRUST_VARIABLE = 'MMYOLO_LITE_TRUST_CHECKPOINT'
 """Environment variable that, set to 1, lets checkpoints run code while loading."""
+
+
+# parts of what PyTorch says -> what the file is
+_OTHER_ARCHIVES = {
+    'TorchScript archives': 'a TorchScript program. Give the .pth that it was exported from',
+    'legacy .tar format': 'a tar archive, as PyTorch before 0.4 wrote them. Save its weights anew',
+}
+_HEAD = 512  # bytes that tell a text
+_TEXT = frozenset((*range(32, 127), *b'\t\r\n'))
+_PICKLES_IN_TEXT = (b'(dp', b'(lp', b'(', b'ccollections\n', b'c__builtin__\n')
+# A zip may unpack to so many times its size and so many bytes more. torch.save stores weights as
+# they are; packed again by hand, they get a tenth smaller.
+_MOST_TIMES, _MOST_BYTES = 10, 2**24
 
 
 @contextmanager
@@ -64,13 +78,66 @@ def _read(source: str | BinaryIO, map_location: Any, name: str, size: int) -> An
     Raises:
         CheckpointError: damaged, or types outside the list.
     """
+    _check_content(source, name, size)
     if _trusted():
         with _explained(source, name, size):
             return torch.load(source, map_location=map_location, weights_only=False)
-    with _allow_list(), _explained(source, name, size):
+    with warnings.catch_warnings(), _allow_list(), _explained(source, name, size):
+        warnings.simplefilter('ignore')  # of what follows in the one message, or is refused below
         loaded = torch.load(source, map_location=map_location, weights_only=True)
     with _explained(source, name, size, only=pickle.UnpicklingError):
         return unwrap(loaded)
+
+
+def _check_content(source: str | BinaryIO, name: str, size: int) -> None:
+    """Check the first bytes of a file, and the sizes that a zip declares.
+
+    Raises:
+        CheckpointError: it is text, or a zip that is far larger unpacked than what it holds.
+    """
+    head = _head(source)
+    kind = _kind_of_text(head)
+    if kind is not None:
+        raise CheckpointError(f'{name} is no checkpoint: it {kind}.')
+    if not head.startswith(b'PK'):
+        return
+    try:
+        with zipfile.ZipFile(source) as archive:
+            declared = sum(entry.file_size for entry in archive.infolist())
+    except Exception:  # damaged in one of many ways, which loading will name
+        declared = 0
+    finally:
+        if not isinstance(source, str):
+            source.seek(0)
+    if declared > _MOST_TIMES * size + _MOST_BYTES:
+        raise CheckpointError(
+            f'Checkpoint {name} is refused: its {size} bytes unpack to {declared}, as those of no '
+            'real checkpoint do.'
+        )
+
+
+def _head(source: str | BinaryIO) -> bytes:
+    if isinstance(source, str):
+        with open(source, 'rb') as stream:
+            return stream.read(_HEAD)
+    head = source.read(_HEAD)
+    source.seek(0)
+    return head
+
+
+def _kind_of_text(head: bytes) -> str | None:
+    """Return what a file that begins so is if it is no binary file, as the end of a sentence."""
+    if not head:
+        return 'is empty. Copy or download it again'
+    if head.startswith(b'version https://git-lfs'):
+        return 'is a pointer of Git LFS. Fetch the file with git lfs pull'
+    if head.lstrip()[:1] == b'<':
+        return 'is a web page. Download the file itself'
+    is_text = all(byte in _TEXT for byte in head)
+    if is_text and not head.startswith(_PICKLES_IN_TEXT):
+        start = head.decode('ascii').split('\n')[0].strip()[:40]
+        return f'is a text that begins {start!r}. Give a file that a training has written'
+    return None
 
 
 @contextmanager
@@ -85,9 +152,12 @@ def _explained(
         yield
     except only as error:
         why = _reason(error)
+        for hint, kind in _OTHER_ARCHIVES.items():
+            if hint in str(error):
+                raise CheckpointError(f'{name} is no checkpoint, but {kind}.') from error
         if isinstance(error, pickle.UnpicklingError):
-            refused = REFUSED in why or 'GLOBAL' in why
-            if refused or zipfile.is_zipfile(source):
+            refused = REFUSED in why or 'GLOBAL' in why or _is_of_protocol_4(why)
+            if refused or (zipfile.is_zipfile(source) and 'operand' not in why):
                 raise CheckpointError(
                     f'Checkpoint {name} holds Python objects beyond tensors and plain containers '
                     f'({why}), and loading them could run code. {_advice(why)}'
@@ -252,7 +322,18 @@ def _reason(error: Exception) -> str:
         return unsupported[1].strip()[:200]
     if isinstance(error, KeyError):
         return repr(error)[:200]  # its text is the bare key
-    return text.splitlines()[0].strip()[:200] if text else type(error).__name__
+    if not text:
+        return type(error).__name__
+    first = text.splitlines()[0]
+    return re.split(r'\.? +\(Could this| This is an internal', first)[0].strip()[:200]
+
+
+def _is_of_protocol_4(why: str) -> bool:
+    """Say whether a pickle was refused for an operation that ``torch.save`` writes only if asked
+    for a newer protocol.
+    """
+    operation = re.search(r'Unsupported operand (\d+)', why)
+    return operation is not None and 0x8C <= int(operation[1]) <= 0x97
 
 
 def _advice(why: str) -> str:

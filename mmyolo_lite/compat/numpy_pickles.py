@@ -12,6 +12,7 @@ import pickle
 from typing import Any, NoReturn
 
 import numpy as np
+import torch
 
 # mmengine is imported in functions: its import is what has the fences installed
 _HISTORY_MODULE = 'mmengine.logging.history_buffer'
@@ -188,6 +189,9 @@ def _unwrap(part: Any, seen: dict[int, tuple[Any, Any]]) -> Any:
     """Unwrap `part`; `seen` maps ids to (original, result): shared parts are done once."""
     if isinstance(part, _Array | _History):
         return part.value if part.value is not None else _refuse('numpy.ndarray without content')
+    if isinstance(part, torch.Tensor) and (part.layout != torch.strided or part.is_meta):
+        # indices of a sparse one may lead anywhere; one of the device meta has no numbers
+        return _refuse(f'a tensor of {"the device meta" if part.is_meta else part.layout}')
     if id(part) in seen:
         return seen[id(part)][1]
     if isinstance(part, dict):

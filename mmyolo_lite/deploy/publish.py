@@ -107,6 +107,8 @@ def _config(loaded: Any, config: str | Path | None, source: Path) -> dict[str, A
             found = plain(config_from_text(text))
         else:
             raise ConfigError(f'{source} does not say its config; give it with --config.')
+        if not isinstance(found, dict):
+            raise ValueError(f'it is a {type(found).__name__}')
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, ConfigError):
             raise

@@ -11,6 +11,8 @@ from mmengine import registry as root_registries
 from mmengine.registry import Registry
 
 from mmyolo_lite.engine.checks import accepted_fields, hint_at_field, typed_nodes
+from mmyolo_lite.engine.config_loading import failed_imports
+from mmyolo_lite.engine.config_places import Places
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.registry import ALIAS_SCOPE, SCOPE
 
@@ -49,17 +51,35 @@ def _explain_key_error(error: KeyError, config: Any) -> str | None:
     match = _UNKNOWN_TYPE.search(text)
     if match:
         kind = match['kind']
-        similar = similar_names(kind, match['registry'])
-        hint = (
-            f'Did you mean {" or ".join(map(repr, similar))}?'
-            if similar
-            else 'If it is a class of yours, name its module in custom_imports.'
-        )
-        place = _places(config, kind)
-        return f'Config: {place} is unknown to the registry of {match["registry"]}s. {hint}'
+        path = _path_of(config, kind)
+        field = f'{path}.type' if path is not None else 'The type'
+        message = unknown_type(field, kind, match['registry'], config)
+        return f'{_place(config, path)}: {message}'
     if 'must contain the key "type"' in text:
         return f'Config: a component has no "type": {" ".join(text.split())[:300]}'
     return None
+
+
+def unknown_type(path: str, kind: Any, registry_name: str, config: Any) -> str:
+    """Return a message for a type that nobody registered.
+
+    Args:
+        path: of the field with the type.
+        kind: the type.
+        registry_name: of the registry that was asked, such as 'transform'.
+        config: names modules in ``custom_imports``.
+    """
+    scope = kind.partition('.')[0] if isinstance(kind, str) and '.' in kind else None
+    similar = similar_names(kind, registry_name) if isinstance(kind, str) else []
+    failed = failed_imports(config, scope)
+    hint = (
+        f'Did you mean {" or ".join(map(repr, similar))}?'
+        if similar
+        else 'If it is a class of yours, name its module in custom_imports.'
+    )
+    if failed:
+        hint = f'{hint} What failed to import: {"; ".join(failed)}.'
+    return f'{path} = {kind!r} is unknown to the registry of {registry_name}s. {hint}'
 
 
 def _explain_type_error(error: TypeError, config: Any) -> str | None:
@@ -68,13 +88,20 @@ def _explain_type_error(error: TypeError, config: Any) -> str | None:
         return None
     text, name = str(error), getattr(component, '__name__', str(component))
     unknown, missing = _UNKNOWN_FIELD.search(text), _MISSING_FIELD.search(text)
+    path = _path_of(config, name)
+    where = name if path is None else f'{path}.type = {name!r}'
     if unknown:
-        accepted = accepted_fields(component) or set()
+        accepted = accepted_fields(component) or frozenset()
         hint = hint_at_field(unknown['field'], accepted)
-        return f'Config: {_places(config, name)} has no field {unknown["field"]!r}. {hint}'
+        field = path and f'{path}.{unknown["field"]}'
+        return f'{_place(config, field)}: {where} has no field {unknown["field"]!r}. {hint}'
     if missing:
-        return f'Config: {_places(config, name)} needs the field {missing["fields"]}.'
+        return f'{_place(config, path)}: {where} needs the field {missing["fields"]}.'
     return None
+
+
+def _place(config: Any, path: str | None) -> str:
+    return Places(config).text(path, is_key=True) if path else 'Config'
 
 
 def _component_being_built(trace: TracebackType | None) -> Any:
@@ -86,15 +113,15 @@ def _component_being_built(trace: TracebackType | None) -> Any:
     return trace.tb_frame.f_locals.get('obj_cls')
 
 
-def _places(config: Any, kind: str) -> str:
-    """Return the first place in `config` with this type, and the type; or the type alone."""
+def _path_of(config: Any, kind: str) -> str | None:
+    """Return the path of the first component in `config` with this type, None without any."""
     for path, node in typed_nodes(dict(config), ''):
         name = (
             node['type'] if isinstance(node['type'], str) else getattr(node['type'], '__name__', '')
         )
         if name == kind or name.rpartition('.')[2] == kind:
-            return f'{path}.type = {name!r}'
-    return f'the type {kind!r}'
+            return path
+    return None
 
 
 def similar_names(kind: str, registry_name: str, count: int = 2) -> list[str]:

@@ -4,7 +4,9 @@ import difflib
 import importlib
 import inspect
 import os.path as osp
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from functools import cache
 from typing import Any
 
 from mmengine.utils import is_abs
@@ -12,7 +14,8 @@ from torch.utils.data import DataLoader
 
 from mmyolo_lite import registry
 from mmyolo_lite.datasets.coco_checks import check_classes, shortened
-from mmyolo_lite.errors import ConfigError
+from mmyolo_lite.engine.config_mistakes import Mistake, at, placed
+from mmyolo_lite.engine.config_values import annotations_of, mistake
 
 _PACKAGES = (
     'models',
@@ -33,19 +36,21 @@ def check_config(config: Any) -> None:
     """Check a config.
 
     Raises:
-        ConfigError: a class of this package or a data loader gets a field that it does not know,
-            a data loader's batches or workers cannot be, or numbers of classes disagree.
+        ConfigError: a class of this package or a data loader gets a field that it does not know or
+            a value of a wrong type, a data loader's batches or workers cannot be, or numbers of
+            classes disagree.
     """
-    for name in LOADERS:
-        _check_loader(name, config.get(name))
-    known = _our_components()
-    for path, node in typed_nodes(dict(config), ''):
-        component = known.get(own_name(node['type']))
-        if component is not None:
-            _check_fields(path, node, component)
-    _check_num_classes(config, known)
-    _check_mask_overlap(config)
-    _check_input_sizes(config)
+    with placed(config):
+        for name in LOADERS:
+            _check_loader(name, config.get(name))
+        known = _our_components()
+        for path, node in typed_nodes(dict(config), ''):
+            component = known.get(own_name(node['type']))
+            if component is not None:
+                check_fields(path, node, component)
+        _check_num_classes(config, known)
+        _check_mask_overlap(config)
+        _check_input_sizes(config)
 
 
 def _our_components() -> dict[str, Any]:
@@ -85,7 +90,8 @@ def typed_nodes(node: Any, path: str) -> Iterator[tuple[str, dict]]:
             yield from typed_nodes(value, f'{path}[{index}]')
 
 
-def accepted_fields(component: Any) -> set[str] | None:
+@cache
+def accepted_fields(component: Any) -> frozenset[str] | None:
     """Return the names that a constructor or function takes; None is any.
 
     ``**kwargs`` are followed up the parents of a class.
@@ -98,22 +104,68 @@ def accepted_fields(component: Any) -> set[str] | None:
         parameters = inspect.signature(function).parameters.values()
         names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return names - {'self'}
+            return frozenset(names - {'self'})
     return None
 
 
-def _check_fields(path: str, node: dict, component: Any) -> None:
-    accepted = accepted_fields(component)
-    if accepted is None:
-        return
-    for field in set(node) - accepted - _RESERVED:
-        raise ConfigError(
-            f'Config: {path}.{field} is unknown: {node["type"]} has no field {field!r}. '
-            f'{hint_at_field(field, accepted)}'
-        )
+def check_fields(
+    path: str, node: dict, component: Any, given: Collection[str] = (), has_all: bool = False
+) -> None:
+    """Check the fields of a component.
+
+    Args:
+        path: of the dict in the config.
+        node: the dict.
+        component: what it builds.
+        given: fields that the framework adds or takes away.
+        has_all: needed fields are in the dict or `given`.
+
+    Raises:
+        Mistake: a field is unknown, missing, or of a wrong type.
+    """
+    accepted, name = accepted_fields(component), type_name(node.get('type', component))
+    if accepted is not None:
+        for field in [field for field in node if field not in {*accepted, *_RESERVED, *given}]:
+            raise Mistake(
+                f'{path}.{field}',
+                f'{path}.{field} is unknown: {name} has no field {field!r}. '
+                f'{hint_at_field(str(field), accepted - {*given})}',
+                is_key=True,
+            )
+    for field in needed_fields(component) - {*given, *node} if has_all else ():
+        raise Mistake(path, f'{path} needs the field {field!r} of {name}.', is_missing=True)
+    for field, (annotation, is_ours) in annotations_of(component).items():
+        expected = mistake(node[field], annotation, is_ours) if field in node else None
+        if expected is not None:
+            raise Mistake(
+                f'{path}.{field}',
+                f'{path}.{field} is {shortened_value(node[field])}; it must be {expected}',
+                node[field],
+            )
 
 
-def hint_at_field(field: str, accepted: set[str]) -> str:
+@cache
+def needed_fields(component: Any) -> frozenset[str]:
+    """Return the arguments without a default that a class or function itself names."""
+    function = component.__init__ if inspect.isclass(component) else component
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return frozenset()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return frozenset()
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    needed = {p.name for p in parameters if p.kind in kinds and p.default is p.empty}
+    return frozenset(needed - {'self'})
+
+
+def shortened_value(value: Any) -> str:
+    """Return a value of a config as messages quote it."""
+    text = repr(value)
+    return text if len(text) <= 80 else f'{text[:76]} ...'
+
+
+def hint_at_field(field: str, accepted: AbstractSet[str]) -> str:
     """Return a sentence: the accepted field most like `field`, or all of them."""
     similar = difflib.get_close_matches(field, accepted, n=1)
     return (
@@ -125,24 +177,27 @@ def _check_loader(name: str, loader: Any) -> None:
     """Check the fields of a data loader; other things than a dict are left to the runner."""
     if not isinstance(loader, dict):
         return
-    accepted = (accepted_fields(DataLoader) or set()) | _RUNNERS_LOADER_FIELDS
+    accepted = (accepted_fields(DataLoader) or frozenset()) | _RUNNERS_LOADER_FIELDS
     for field in set(loader) - accepted:
         hint = hint_at_field(field, accepted)
-        raise ConfigError(f'Config: {name}.{field} is unknown to data loaders. {hint}')
+        path = f'{name}.{field}'
+        raise Mistake(path, f'{path} is unknown to data loaders. {hint}', is_key=True)
     for field in ('dataset', 'sampler'):
         if field not in loader:
-            raise ConfigError(f'Config: {name} needs the field {field!r}.')
+            raise Mistake(name, f'{name} needs the field {field!r}.', is_missing=True)
     for field, least in (('batch_size', 1), ('num_workers', 0)):
         value = loader.get(field, least)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ConfigError(
-                f'Config: {name}.{field} is {value!r}; it must be a whole number of at least '
-                f'{least}.'
+            raise Mistake(
+                f'{name}.{field}',
+                f'{name}.{field} is {value!r}; it must be a whole number of at least {least}.',
+                value,
             )
     if loader.get('persistent_workers') and not loader.get('num_workers'):
-        raise ConfigError(
-            f'Config: {name}.persistent_workers is True, but num_workers is 0. Set '
-            f'{name}.persistent_workers=False too.'
+        raise Mistake(
+            f'{name}.persistent_workers',
+            f'{name}.persistent_workers is True, but num_workers is 0. Set '
+            f'{name}.persistent_workers=False too.',
         )
 
 
@@ -198,12 +253,14 @@ def _check_num_classes(config: Any, known: dict[str, Any]) -> None:
             classes = getattr(component, 'METAINFO', {}).get('classes')
         if classes is None:
             continue
-        check_classes(classes, f'{path}.metainfo.classes')
+        with at(f'{path}.metainfo.classes', classes):
+            check_classes(classes, f'{path}.metainfo.classes')
         if len(classes) != num_classes:
-            raise ConfigError(
+            raise Mistake(
+                'model.bbox_head.head_module.num_classes',
                 f'model.bbox_head.head_module.num_classes is {num_classes}, but '
                 f'{path}.metainfo.classes has {len(classes)}: {shortened(classes)}. Set '
-                f'num_classes to {len(classes)}, or the classes of the data set.'
+                f'num_classes to {len(classes)}, or the classes of the data set.',
             )
 
 
@@ -215,9 +272,10 @@ def _check_mask_overlap(config: Any) -> None:
     expected = head.get('mask_overlap', True)
     for path, step in typed_nodes(config.get('train_dataloader') or {}, 'train_dataloader'):
         if own_name(step['type']) == 'Polygon2Mask' and step.get('mask_overlap', True) != expected:
-            raise ConfigError(
+            raise Mistake(
+                f'{path}.mask_overlap',
                 f'{path}.mask_overlap is {step.get("mask_overlap", True)}, but '
-                f'model.bbox_head.mask_overlap is {expected}. Give both the same value.'
+                f'model.bbox_head.mask_overlap is {expected}. Give both the same value.',
             )
 
 
@@ -241,7 +299,8 @@ def _check_input_sizes(config: Any) -> None:
             sides = (scale, scale) if isinstance(scale, int) else tuple(scale)
             if any(side % divisor for side in sides):
                 nearest = tuple(max(round(side / divisor), 1) * divisor for side in sides)
-                raise ConfigError(
+                raise Mistake(
+                    f'{path}.pipeline[{index}].scale',
                     f'{path}.pipeline[{index}].scale is {sides}, but width and height of the '
-                    f'network input must be multiples of {divisor}. The nearest is {nearest}.'
+                    f'network input must be multiples of {divisor}. The nearest is {nearest}.',
                 )

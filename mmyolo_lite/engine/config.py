@@ -1,7 +1,6 @@
 """Loading configs, and putting command-line choices into them."""
 
 import difflib
-import inspect
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,6 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.runner import Runner
 
 from mmyolo_lite.engine.checks import (
     head_module_config,
@@ -19,48 +17,22 @@ from mmyolo_lite.engine.checks import (
     type_name,
     typed_nodes,
 )
-from mmyolo_lite.engine.coco_data import BLOCK, complete_data
+from mmyolo_lite.engine.coco_data import complete_data
+from mmyolo_lite.engine.config_fields import check_annotation_files, check_run, check_shape
+from mmyolo_lite.engine.config_loading import read_config, similar_configs
+from mmyolo_lite.engine.config_names import (
+    FIELDS_OF_VARIABLES,
+    READ,
+    check_names,
+    ineffective_names,
+)
+from mmyolo_lite.engine.config_places import parse
 from mmyolo_lite.engine.published import is_weights, published_config
-from mmyolo_lite.errors import ConfigError, UserError
+from mmyolo_lite.errors import ConfigError
 
 TRAIN_PARTS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 TEST_PARTS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
-# what mmengine's runner and this package read at the top of a config
-_READ = set(inspect.signature(Runner).parameters) - {'cfg'} | {
-    *('activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
-    *('env_cfg', 'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn'),
-    *('tta_model', 'tta_pipeline', BLOCK),
-}
-# fields that configs fill from a variable of this name
-_FIELDS_OF_VARIABLES = {
-    'base_lr': 'optim_wrapper.optimizer.lr',
-    'batch_size': 'train_dataloader.batch_size',
-    'data_root': 'train_dataloader.dataset.data_root',
-    'deepen_factor': 'model.backbone.deepen_factor and model.neck.deepen_factor',
-    'epochs': 'train_cfg.max_epochs',
-    'image_cache': 'train_dataloader.dataset.cache',
-    'log_interval': 'default_hooks.logger.interval',
-    'lr': 'optim_wrapper.optimizer.lr',
-    'max_epochs': 'train_cfg.max_epochs',
-    'max_keep_ckpts': 'default_hooks.checkpoint.max_keep_ckpts',
-    'metainfo': 'train_dataloader.dataset.metainfo',
-    'num_classes': 'model.bbox_head.head_module.num_classes',
-    'num_workers': 'train_dataloader.num_workers',
-    'persistent_workers': 'train_dataloader.persistent_workers',
-    'save_epoch_intervals': 'default_hooks.checkpoint.interval',
-    'test_pipeline': 'test_dataloader.dataset.pipeline',
-    'train_ann_file': 'train_dataloader.dataset.ann_file',
-    'train_batch_size_per_gpu': 'train_dataloader.batch_size',
-    'train_data_prefix': 'train_dataloader.dataset.data_prefix.img',
-    'train_num_workers': 'train_dataloader.num_workers',
-    'train_pipeline': 'train_dataloader.dataset.pipeline',
-    'val_ann_file': 'val_dataloader.dataset.ann_file and val_evaluator.ann_file',
-    'val_batch_size_per_gpu': 'val_dataloader.batch_size',
-    'val_data_prefix': 'val_dataloader.dataset.data_prefix.img',
-    'val_interval': 'train_cfg.val_interval',
-    'val_num_workers': 'val_dataloader.num_workers',
-    'weight_decay': 'optim_wrapper.optimizer.weight_decay',
-}
+_RUNS: dict[tuple[str, ...], str] = {TRAIN_PARTS: 'train', TEST_PARTS: 'test'}
 # the steps of a pipeline that give images their final size, and the field that holds it
 _INPUT_SIZES = {'Mosaic': 'img_scale', 'LetterResize': 'scale', 'YOLOv5KeepRatioResize': 'scale'}
 _VARIABLES_OF_LAUNCHERS = {
@@ -88,33 +60,26 @@ def load_config(
         DataError: names of classes are to come from an annotation file that is missing or unusable
             (with `needs`; a warning without).
     """
-    if not Path(path).is_file():
-        raise ConfigError(f'Config not found: {path}. {_similar_configs(Path(path))}')
-    try:
-        config = published_config(path) if is_weights(path) else Config.fromfile(str(path))
-    except UserError:
-        raise
-    except (
-        OSError,
-        SyntaxError,
-        NameError,
-        AttributeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        ImportError,
-    ) as error:
-        raise ConfigError(
-            f'Config {path} does not load: {type(error).__name__}: {error}'
-        ) from error
+    if is_weights(path):
+        if not Path(path).is_file():
+            raise ConfigError(f'Config not found: {path}. {similar_configs(Path(path))}')
+        config = published_config(path)
+    else:
+        config = read_config(path)
+    run = _RUNS.get(tuple(needs))
     if options:
         try:
             config.merge_from_dict(options)
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ConfigError(f'--cfg-options {options} do not fit {path}: {error}') from error
+        object.__setattr__(config, '_cfg_options', dict(options))  # for messages
         if 'runner_type' not in config:  # another runner may read anything
             for sentence in _ineffective_options(options):
                 print(f'warning: {sentence}', file=sys.stderr)
+    is_plain = run is not None and 'runner_type' not in config
+    if is_plain:
+        _check_names(path, config, needs)
+    check_shape(config)
     complete_data(config, strict=bool(needs), options=options or ())
     lacking = [part for part in needs if not config.get(part)]
     if lacking:
@@ -122,17 +87,42 @@ def load_config(
             f'Config {path} has no {", ".join(lacking)}. Is it empty, or a base for others? '
             "Start from one of configs/yolov5 with _base_ = '...'."
         )
+    if is_plain:
+        check_run(config, str(run))
     return config
+
+
+def check_files(config: Config, needs: Sequence[str]) -> None:
+    """Check that the annotation files of a run exist.
+
+    Args:
+        config: from :func:`load_config`.
+        needs: :data:`TRAIN_PARTS` or :data:`TEST_PARTS`.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    if 'runner_type' not in config:
+        check_annotation_files(config, _RUNS[tuple(needs)])
+
+
+def _check_names(path: str | Path, config: Config, needs: Sequence[str]) -> None:
+    file = parse(path)
+    if file is None:
+        return
+    check_names(file)
+    for sentence in ineffective_names(file, config, (*needs, 'default_hooks')):
+        print(f'warning: {sentence}', file=sys.stderr)
 
 
 def _ineffective_options(options: dict[str, Any]) -> Iterator[str]:
     """Yield a sentence for each option whose first part nothing reads after loading."""
     for key, value in options.items():
         top, _, rest = key.partition('.')
-        if top in _READ:
+        if top in READ:
             continue
-        field = _FIELDS_OF_VARIABLES.get(top)
-        similar = difflib.get_close_matches(top, _READ, n=1, cutoff=0.8)
+        field = FIELDS_OF_VARIABLES.get(top)
+        similar = difflib.get_close_matches(top, READ, n=1, cutoff=0.8)
         if field is None and similar:
             field = f'{similar[0]}.{rest}' if rest else similar[0]
         remedy = f'Set {field} instead.' if field else 'Set the field that the value is for.'
@@ -142,20 +132,10 @@ def _ineffective_options(options: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _similar_configs(path: Path) -> str:
-    known = {
-        found.name: found for found in (*Path('configs').rglob('*.py'), *path.parent.glob('*.py'))
-    }
-    similar = difflib.get_close_matches(path.name, known, n=1, cutoff=0.5)
-    return (
-        f'Did you mean {known[similar[0]]}?'
-        if similar
-        else 'Check the path; it is relative to the current folder.'
-    )
-
-
 def set_work_dir(config: Config, work_dir: str | None, config_path: str) -> None:
     """Choose and make the work dir: the argument, the config's, or ``work_dirs/<config name>``.
+
+    Nothing is made for a config that cannot run: call :func:`check_files` before.
 
     Raises:
         ConfigError: it cannot be made or written to.
@@ -292,16 +272,18 @@ def enable_tta(config: Config) -> None:
     """Test with the config's augmented views.
 
     Raises:
-        ConfigError: the config has none, or the model predicts masks.
+        ConfigError: the config has none, or they merge boxes only and the model predicts masks.
     """
     if 'tta_model' not in config or 'tta_pipeline' not in config:
         raise ConfigError(
             '--tta needs tta_model and tta_pipeline in the config. '
             "Add '../_base_/det_p5_tta.py' to its _base_."
         )
-    if has_masks(config):
+    merger = config.tta_model.get('type', '')
+    if has_masks(config) and own_name(merger) != 'YOLOTTAModel':
         raise ConfigError(
-            '--tta serves boxes only, and this model predicts masks. Test without --tta.'
+            f'tta_model.type is {merger!r}, which merges boxes only, and this model predicts '
+            "masks. Take tta_model = dict(type='YOLOTTAModel'), or test without --tta."
         )
     for _, dataset in innermost_datasets(config, ['test_dataloader']):
         dataset.update(pipeline=config.tta_pipeline, batch_shapes_cfg=None)

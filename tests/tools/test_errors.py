@@ -117,7 +117,7 @@ def test_nothing_left_after_filtering(tools, data, tmp_path):
         (
             'train_dataloader.sampler.shufle=True',
             (
-                "train_dataloader.sampler.type = 'DefaultSampler' has no field 'shufle'",
+                "train_dataloader.sampler.shufle is unknown: DefaultSampler has no field 'shufle'",
                 "Did you mean 'shuffle'?",
             ),
         ),
@@ -145,7 +145,7 @@ def test_nothing_left_after_filtering(tools, data, tmp_path):
         (
             'optim_wrapper.optimizer.nesterof=True',
             (
-                "optim_wrapper.optimizer.type = 'SGD' has no field 'nesterof'",
+                "optim_wrapper.optimizer.nesterof is unknown: SGD has no field 'nesterof'",
                 "Did you mean 'nesterov'?",
             ),
         ),
