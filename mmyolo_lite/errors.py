@@ -24,3 +24,16 @@ class CheckpointError(UserError, RuntimeError):
 
 class DependencyError(UserError, ImportError):
     """A package is missing or too old; the message holds the pip line."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was stopped from outside, by Ctrl-C or SIGTERM, and left in order.
+
+    Args:
+        message: what is saved and how to go on; '' says nothing.
+        signal_number: what stopped it.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

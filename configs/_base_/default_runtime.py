@@ -10,6 +10,8 @@ default_hooks = dict(
     visualization=dict(type='mmdet.DetVisualizationHook'),
     # pictures of batches, labels, curves and errors in the work dir
     pictures=dict(type='RunPicturesHook'),
+    # stops at a loss that is not finite; enabled=False goes on regardless
+    finite_loss=dict(type='FiniteLossHook'),
 )
 
 env_cfg = dict(

@@ -7,7 +7,7 @@ from argparse import SUPPRESS, Action, ArgumentParser
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mmyolo_lite.errors import UserError
+from mmyolo_lite.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from mmyolo_lite.datasets.converters.coco_json import ConversionReport
@@ -103,14 +103,19 @@ def run_cli(main: Callable[[], None]) -> None:
 
     Raises:
         SystemExit: Code 1 after a :class:`~mmyolo_lite.errors.UserError`, whose message goes to
-            stderr as ``error: <message>``; code 130 after Ctrl-C. Any other exception is a defect
-            of the program and propagates with its traceback.
+            stderr as ``error: <message>``; code 130 after Ctrl-C, 143 after SIGTERM. Any other
+            exception is a defect of the program and propagates with its traceback.
     """
     # names from other people's files may have letters that the terminal cannot show
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')
     try:
         main()
+    except Interrupted as stop:
+        sys.stdout.flush()
+        if str(stop):
+            print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)

@@ -4,13 +4,14 @@ import logging
 import os
 import os.path as osp
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmcv.transforms import Compose
 from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmdet.visualization import get_palette
 from mmengine.dist import is_main_process
@@ -34,7 +35,7 @@ from mmyolo_lite.datasets.sample_seeds import SampleSeeds
 from mmyolo_lite.datasets.transforms.load_annotations import LoadAnnotations, has_mask
 from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
 from mmyolo_lite.errors import ConfigError, DataError
-from mmyolo_lite.registry import DATASETS, TASK_UTILS
+from mmyolo_lite.registry import DATASETS, TASK_UTILS, TRANSFORMS
 
 MAX_UNREADABLE_SHARE = 0.01
 """Training stops when more than this share of the files has proved unreadable in one process ..."""
@@ -117,6 +118,18 @@ class BatchShapePolicyDataset(BaseDetDataset):
         if self.serialize_data:
             self.data_bytes, self.data_address = self._serialize_data()
         self._fully_initialized = True
+
+    def set_pipeline(self, steps: Sequence[dict]) -> None:
+        """Replace the pipeline of a training set; an image cache stays with the old one.
+
+        Args:
+            steps: configs of transforms.
+        """
+        self.full_init()
+        # through this package's registry, so that type names resolve without a default scope too
+        pipeline = Compose([TRANSFORMS.build(step) for step in steps])
+        pipeline.transforms = (speed_up if self.fast_pipeline else private)(pipeline.transforms)
+        self.pipeline = pipeline
 
     def _prepare_pipeline(self) -> None:
         """Make the pipeline fast, and fill the image cache, if there is to be one."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 
-from mmyolo_lite.engine.hooks.checkpoint import LAST
+from mmyolo_lite.engine.hooks.checkpoint import INTERRUPTED, files_named, last_named
 from mmyolo_lite.errors import CheckpointError
 
 _NUMBERED = re.compile(r'(?P<kind>epoch|iter)_(?P<number>\d+)\.pth')
@@ -46,14 +46,9 @@ def newest_checkpoint(work_dir: Path) -> Path | None:
 
 def _candidates(work_dir: Path) -> Iterator[Path]:
     """Yield checkpoints, newest first: the one that was saved last, then those before it."""
-    try:
-        named = (work_dir / LAST).read_text(encoding='utf-8').strip()
-    except (OSError, ValueError):
-        named = ''
-    # a work dir may be a copy of another: its own file counts first
-    for path in (work_dir / Path(named).name, Path(named)) if named else ():
-        if path.is_file():
-            yield path.resolve()
+    named = last_named(work_dir) or INTERRUPTED
+    for path in files_named(work_dir, named):
+        yield path.resolve()
     last = _NUMBERED.fullmatch(Path(named).name)
     numbered = [
         (match['kind'], int(match['number']), path.resolve())

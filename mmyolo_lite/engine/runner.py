@@ -4,31 +4,36 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from mmengine.visualization import Visualizer
 
 from mmyolo_lite.engine.build_errors import config_errors
 from mmyolo_lite.engine.checks import LOADERS, check_config
 from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
 from mmyolo_lite.engine.hooks.exact_epochs import ExactEpochsHook
+from mmyolo_lite.engine.hooks.finite_loss import FiniteLossHook
 from mmyolo_lite.engine.hooks.results_csv import ResultsCsvHook
 from mmyolo_lite.engine.hooks.sync_buffers import SyncModelBuffersHook
 from mmyolo_lite.engine.hooks.validation_time import register_validation_time
+from mmyolo_lite.engine.log_files import guard_log_files
 from mmyolo_lite.engine.newest_checkpoint import newest_checkpoint
+from mmyolo_lite.engine.processes import join_processes, lost_processes
+from mmyolo_lite.engine.run_errors import run_errors
+from mmyolo_lite.engine.stop_signals import StopSignals
+from mmyolo_lite.engine.train_loop import LeaveValidationHook, SteadyTrainLoop
 from mmyolo_lite.engine.watching import check_backends
-from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.startup import settle
 from mmyolo_lite.visualization.guarded_backend import guard_backends
 
 
 class SteadyRunner(Runner):
-    """mmengine's runner, whose visualization backends may fail without ending the run, and which
-    resumes from the newest checkpoint that is whole.
+    """mmengine's runner, whose visualization backends may fail without ending the run, which
+    resumes from the newest checkpoint that is whole, and which may stop at any iteration of a
+    training by epochs.
     """
 
     _load_from: str | None
@@ -38,6 +43,15 @@ class SteadyRunner(Runner):
         built = super().build_visualizer(visualizer)
         guard_backends(built, resumes=bool(self.cfg.get('resume')))
         return built
+
+    def build_train_loop(self, loop: Any) -> BaseLoop:
+        """Build the loop, one of ours in the place of mmengine's for training by epochs."""
+        if isinstance(loop, dict):
+            by_epoch = loop.get('by_epoch')
+            if by_epoch or loop.get('type') in ('EpochBasedTrainLoop', EpochBasedTrainLoop):
+                fields = {key: value for key, value in loop.items() if key != 'by_epoch'}
+                loop = {**fields, 'type': SteadyTrainLoop}
+        return super().build_train_loop(loop)
 
     def load_or_resume(self) -> None:
         """Load or resume a checkpoint.
@@ -71,52 +85,52 @@ def build_runner(config: Config) -> Runner:
     if get_device() == 'cpu':
         for loader in filter(None, map(config.get, LOADERS)):
             loader.pop('pin_memory', None)  # PyTorch warns of it at every epoch
-    _join_processes(config.get('launcher', 'none'))
+    settings = config.get('env_cfg', {}).get('dist_cfg')
+    join_processes(config.get('launcher', 'none'), settings)
     with config_errors(config):
         build = RUNNERS.build if 'runner_type' in config else SteadyRunner.from_cfg
         runner = build(config)
+    guard_log_files(runner.logger)
     register_validation_time(runner)
     settle()
     return runner
 
 
-def _join_processes(launcher: str) -> None:
-    """Connect the processes of a training on CPUs; mmengine's own way asks CUDA for a device.
-
-    Raises:
-        ConfigError: a launcher that needs GPUs.
-    """
-    if launcher == 'none' or get_device() != 'cpu' or torch.distributed.is_initialized():
-        return
-    if launcher != 'pytorch':
-        raise ConfigError(
-            f'--launcher {launcher} needs GPUs, and there are none. On CPUs use --launcher pytorch.'
-        )
-    torch.distributed.init_process_group('gloo')
-
-
 def train(config: Config) -> Any:
     """Train as `config` says and return the model.
 
+    Ctrl-C and SIGTERM save and leave behind the current iteration; see
+    :class:`~mmyolo_lite.engine.stop_signals.StopSignals`.
+
     Raises:
-        UserError: config, data or checkpoint are wrong.
+        UserError: config, data or checkpoint are wrong, memory or a disk is full, a loss is not
+            finite.
+        Interrupted: the training was stopped by a signal.
     """
-    runner = build_runner(config)
-    runner.register_hook(CheckpointFitHook(strict=False))
-    runner.register_hook(SyncModelBuffersHook())
-    runner.register_hook(ResultsCsvHook())
-    runner.register_hook(ExactEpochsHook())
-    with config_errors(config):
-        return runner.train()
+    with StopSignals() as signals, run_errors(config), lost_processes():
+        signals.work_dir = Path(config.work_dir) if config.get('work_dir') else None
+        runner = build_runner(config)
+        runner.register_hook(CheckpointFitHook(strict=False))
+        runner.register_hook(SyncModelBuffersHook())
+        runner.register_hook(ResultsCsvHook())
+        runner.register_hook(ExactEpochsHook())
+        runner.register_hook(LeaveValidationHook())
+        if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
+            runner.register_hook(FiniteLossHook())
+        with config_errors(config):
+            if isinstance(runner.train_loop, SteadyTrainLoop):
+                runner.train_loop.signals = signals
+            return runner.train()
 
 
 def test(config: Config) -> dict[str, float]:
     """Test as `config` says and return the metrics.
 
     Raises:
-        UserError: config, data or checkpoint are wrong.
+        UserError: config, data or checkpoint are wrong, memory or a disk is full.
     """
-    runner = build_runner(config)
-    runner.register_hook(CheckpointFitHook())
-    with config_errors(config):
-        return runner.test()
+    with run_errors(config), lost_processes():
+        runner = build_runner(config)
+        runner.register_hook(CheckpointFitHook())
+        with config_errors(config):
+            return runner.test()

@@ -1,12 +1,15 @@
 """A visualization backend that may fail without ending the training that it watches."""
 
 import logging
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.visualization import Visualizer
-from mmengine.visualization.vis_backend import BaseVisBackend
+from mmengine.visualization.vis_backend import BaseVisBackend, LocalVisBackend
 
 from mmyolo_lite.errors import ConfigError, UserError
 from mmyolo_lite.visualization.vis_backends import WandbVisBackend
@@ -82,6 +85,8 @@ class GuardedVisBackend(BaseVisBackend):
 
     def _switch_off(self, reason: str) -> None:
         self.is_off = True
+        if isinstance(self.backend, LocalVisBackend):
+            _cut_half_lines(Path(self.backend._save_dir))
         print_log(
             f'The visualization backend {self.name} failed and is switched off; training goes on '
             f'without it. {reason}',
@@ -91,6 +96,15 @@ class GuardedVisBackend(BaseVisBackend):
         abandon = getattr(self.backend, 'abandon', None)
         if abandon is not None:
             abandon()
+
+
+def _cut_half_lines(folder: Path) -> None:
+    """Remove the half lines that a full disk leaves at the ends of logs."""
+    for path in folder.glob('*.json'):
+        with suppress(OSError):
+            content = path.read_bytes()
+            if not content.endswith(b'\n'):
+                os.truncate(path, content.rfind(b'\n') + 1)
 
 
 def guard_backends(visualizer: Visualizer, resumes: bool) -> None:

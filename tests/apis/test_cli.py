@@ -1,13 +1,14 @@
 """Command lines end with one line and an exit code."""
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from mmyolo_lite.apis.cli import run_cli
-from mmyolo_lite.errors import ConfigError, DataError, UserError
+from mmyolo_lite.errors import ConfigError, DataError, Interrupted, UserError
 from tests.shared_data import REPO
 
 
@@ -35,6 +36,14 @@ def test_interrupt_is_one_line_and_exit_code_130(capsys):
         run_cli(raiser(KeyboardInterrupt()))
     assert stop.value.code == 130
     assert capsys.readouterr().err.count('\n') == 1
+
+
+@pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_was_stopped_says_what_is_saved(number, code, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run_cli(raiser(Interrupted('saved here', number)))
+    assert stop.value.code == code
+    assert capsys.readouterr().err == 'saved here\n'
 
 
 @pytest.mark.parametrize('error', [ValueError('defect'), ZeroDivisionError()])

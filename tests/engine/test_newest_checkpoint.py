@@ -46,3 +46,12 @@ def test_damaged_ones_are_counted_once(work_dir):
 
 def test_nothing_is_nothing(tmp_path):
     assert newest_checkpoint(tmp_path) is None
+
+
+def test_an_interrupted_training_goes_on_where_it_was(work_dir):
+    torch.save({'state_dict': {}}, work_dir / 'interrupted.pth')
+    assert newest_checkpoint(work_dir).name == 'epoch_2.pth', 'a newer one was saved behind it'
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'interrupted.pth'))
+    assert newest_checkpoint(work_dir).name == 'interrupted.pth'
+    (work_dir / 'interrupted.pth').write_bytes(b'damaged')
+    assert newest_checkpoint(work_dir).name == 'epoch_3.pth'

@@ -74,9 +74,27 @@ def test_weights_and_losses_are_those_of_the_uninterrupted_run(
     assert losses == {step: values for step, values in expected.items() if step > done}
 
 
-def test_multi_scale_training_goes_on_with_its_sizes(tools, data, tmp_path_factory):
-    sizes = dict(type='YOLOXBatchSyncRandomResize', random_size_range=(96, 160), interval=3)
-    extra = f"model['data_preprocessor'] = dict(batch_augments=[{sizes}])\n"
+MULTI_SCALE = """
+sizes = dict(type='YOLOXBatchSyncRandomResize', random_size_range=(96, 160), interval=3)
+model['data_preprocessor'] = dict(batch_augments=[sizes])
+"""
+# workers live on, so they have to learn of the other pipeline
+SWITCHED = """
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='PipelineSwitchHook', switch_epoch=1, switch_pipeline=train_pipeline[:1] + [
+        dict(type='LoadAnnotations', with_bbox=True, with_mask=True, mask2bbox=True),
+        dict(type='YOLOv5KeepRatioResize', scale=(128, 128)),
+        dict(type='LetterResize', scale=(128, 128), allow_scale_up=True, pad_val=dict(img=114.0)),
+        dict(type='YOLOv5RandomAffine', border=(0, 0), use_mask_refine=True),
+        *train_pipeline[-4:],
+    ]),
+]
+"""
+
+
+@pytest.mark.parametrize('extra', [MULTI_SCALE, SWITCHED], ids=['multi-scale', 'switched'])
+def test_what_changes_during_a_training_goes_on(tools, data, tmp_path_factory, extra):
     folders = [tmp_path_factory.mktemp(name) for name in ('one', 'two')]
     config = journey.write_config(folders[0] / 'tiny.py', data, extra=LIVELY + extra, epochs=EPOCHS)
     for folder in folders:
@@ -84,7 +102,8 @@ def test_multi_scale_training_goes_on_with_its_sizes(tools, data, tmp_path_facto
         if folder is folders[1]:
             work_dir.mkdir(parents=True)
             shutil.copy(folders[0] / 'work_dirs/tiny/epoch_2.pth', work_dir)
-        tools.run(folder, 'tools/train.py', config, '--resume').check()
+        done = tools.run(folder, 'tools/train.py', config, '--resume').check()
+        assert ('goes on with the pipeline' in done.out) == (extra == SWITCHED)
     assert_same(*(folder / 'work_dirs/tiny' / LAST for folder in folders))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from mmengine.visualization import Visualizer
-from mmengine.visualization.vis_backend import BaseVisBackend
+from mmengine.visualization.vis_backend import BaseVisBackend, LocalVisBackend
 
 from mmyolo_lite.errors import ConfigError, DependencyError
 from mmyolo_lite.visualization.guarded_backend import GuardedVisBackend, guard_backends
@@ -67,3 +67,19 @@ def test_missing_packages_are_named_with_the_command_that_installs_them():
     check_packages(['LocalVisBackend', 'SomebodysVisBackend'])
     with pytest.raises(DependencyError, match='pip install neptune'):
         check_packages(['LocalVisBackend', 'NeptuneVisBackend'])
+
+
+def test_half_lines_of_a_full_disk_are_cut_off(tmp_path):
+    backend = LocalVisBackend(str(tmp_path))
+    guarded = GuardedVisBackend(backend, 'LocalVisBackend')
+    guarded.add_scalars({'loss': 1.0}, step=1)
+    path = tmp_path / 'scalars.json'
+    whole = path.read_bytes()
+
+    def fill(*args, **kwargs):
+        path.write_bytes(whole + b'{"loss": 0.')
+        raise OSError(28, 'No space left on device')
+
+    backend.add_scalars = fill
+    guarded.add_scalars({'loss': 2.0}, step=2)
+    assert guarded.is_off and path.read_bytes() == whole

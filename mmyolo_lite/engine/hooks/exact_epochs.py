@@ -9,6 +9,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmyolo_lite.datasets.coco import BatchShapePolicyDataset
 from mmyolo_lite.datasets.sample_seeds import seed_process
+from mmyolo_lite.engine.loop_position import KEY, Position
 from mmyolo_lite.registry import HOOKS
 
 
@@ -40,6 +41,22 @@ class ExactEpochsHook(Hook):
             loader.generator = torch.Generator().manual_seed(runner.seed or 0)
         if hasattr(loader.sampler, 'seed') and runner.seed is not None:
             loader.sampler.seed = runner.seed
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put the position in the middle of an epoch into a checkpoint that is saved there."""
+        position = getattr(runner.train_loop, 'saving', None)
+        if position is not None:
+            checkpoint[KEY] = position.as_dict()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Begin there.
+
+        Raises:
+            CheckpointError: the position is malformed.
+        """
+        begin_at = getattr(runner._train_loop, 'begin_at', None)
+        if runner._resume and begin_at is not None:
+            begin_at(Position.from_checkpoint(checkpoint))
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Begin an epoch, in this process too: what it draws, such as sizes of multi-scale

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
@@ -108,6 +108,11 @@ class ResultsCsvHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Start the clock."""
         self._started, self._begin = time.perf_counter(), runner.iter
+        done = getattr(runner.train_loop, 'done', 0)  # of this epoch, by an earlier run
+        if done:
+            self._begin -= done
+            times = runner.message_hub.log_scalars.get('train/time')
+            self._started -= sum(times.data[0][-done:]) if times is not None else 0
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Add the row of an epoch."""
@@ -126,6 +131,12 @@ class ResultsCsvHook(Hook):
             self._rows[-1].update(
                 {name: as_number(value) for name, value in metrics.items() if is_number(value)}
             )
+
+    def after_val(self, runner: Runner) -> None:
+        """Write them: behind all other hooks, so that scores in the file say that the validation is
+        complete, its best checkpoint included.
+        """
+        if self._rows:
             self._write(runner)
 
     def after_train(self, runner: Runner) -> None:
@@ -164,6 +175,27 @@ class ResultsCsvHook(Hook):
         if not self._failed:
             print_log(text, 'current', logging.WARNING)
         self._failed = True
+
+
+def has_scores(runner: Runner, epoch: int) -> bool:
+    """Say whether the file in the work dir has the scores of a validation behind `epoch`, from 1;
+    to be called by all processes.
+    """
+    answer = [False]
+    if is_main_process():
+        try:
+            rows = read_rows(Path(runner.work_dir, FILE_NAME))
+        except DataError:
+            rows = []
+        known = FIRST + LAST
+        answer[0] = any(
+            value is not None and name not in known and not name.startswith('train/')
+            for row in rows
+            if row['epoch'] == epoch
+            for name, value in row.items()
+        )
+    broadcast_object_list(answer)
+    return answer[0]
 
 
 def progress(runner: Runner) -> tuple[int, int]:

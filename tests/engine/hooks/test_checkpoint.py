@@ -1,5 +1,7 @@
 """Tests of keeping checkpoints."""
 
+import errno
+import os
 from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +11,8 @@ from mmengine.fileio import get_file_backend
 from mmengine.logging import MessageHub
 
 from mmyolo_lite.engine.hooks import CheckpointHook
+from mmyolo_lite.engine.hooks.checkpoint import explained_writing, remove_leftovers
+from mmyolo_lite.errors import CheckpointError
 
 
 class Saves:
@@ -77,6 +81,37 @@ def test_a_resumed_run_knows_which_there_are(tmp_path, monkeypatch):
     monkeypatch.setattr(
         parent, 'before_train', lambda self, _: setattr(self, 'keep_ckpt_ids', deque([1, 2], 2))
     )
-    hook.before_train(SimpleNamespace())
+    hook.before_train(SimpleNamespace(work_dir=str(tmp_path), message_hub=MessageHub('resumed')))
     hook.keep_ckpt_ids.append(3)
     assert list(hook.keep_ckpt_ids) == [1, 2, 3], 'none is forgotten before its file is removed'
+
+
+def test_halves_of_killed_processes_go_and_those_of_living_ones_stay(tmp_path):
+    ended = 4_194_305  # above what Linux counts to
+    for name in (f'.epoch_3.{ended}.part.pth', f'.epoch_3.{os.getpid()}.part.pth', '.x.part.pth'):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {f'.epoch_3.{os.getpid()}.part.pth', '.x.part.pth'}
+
+
+def test_a_full_disk_names_the_checkpoint_to_go_on_from(tmp_path):
+    with (
+        pytest.raises(CheckpointError, match='No space left on device.*start again'),
+        explained_writing('out', str(tmp_path)),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    (tmp_path / 'last_checkpoint').write_text('elsewhere/epoch_2.pth')
+    (tmp_path / 'epoch_2.pth').touch()
+    with (
+        pytest.raises(CheckpointError, match='--resume goes on from .*epoch_2.pth'),
+        explained_writing('out', str(tmp_path)),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_an_interrupted_checkpoint_goes_when_a_newer_one_is_written(tmp_path):
+    runner = Saves(tmp_path, -1)
+    (tmp_path / 'interrupted.pth').touch()
+    runner.save(1)
+    assert runner.names() == ['epoch_1.pth']

@@ -52,6 +52,7 @@ class Training:
     def validate(self, metrics):
         self.hook.before_val_epoch(self.runner)
         self.hook.after_val_epoch(self.runner, metrics)
+        self.hook.after_val(self.runner)
 
 
 def test_a_row_an_epoch_with_means_and_scores(tmp_path):
