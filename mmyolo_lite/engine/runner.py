@@ -17,6 +17,7 @@ from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
 from mmyolo_lite.engine.hooks.exact_epochs import ExactEpochsHook
 from mmyolo_lite.engine.hooks.finite_loss import FiniteLossHook
 from mmyolo_lite.engine.hooks.results_csv import ResultsCsvHook
+from mmyolo_lite.engine.hooks.resume_notes import ResumeNotesHook
 from mmyolo_lite.engine.hooks.sync_buffers import SyncModelBuffersHook
 from mmyolo_lite.engine.hooks.validation_time import register_validation_time
 from mmyolo_lite.engine.log_files import guard_log_files
@@ -114,6 +115,7 @@ def train(config: Config) -> Any:
         runner.register_hook(SyncModelBuffersHook())
         runner.register_hook(ResultsCsvHook())
         runner.register_hook(ExactEpochsHook())
+        runner.register_hook(ResumeNotesHook())
         runner.register_hook(LeaveValidationHook())
         if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
             runner.register_hook(FiniteLossHook())

@@ -135,3 +135,13 @@ def test_damaged_checkpoints_alone_are_an_error(tools, data, tmp_path):
     assert done.code == 1
     last = done.err.splitlines()[-1]
     assert last.startswith('error: None of the 1 checkpoints in ') and '--work-dir' in last
+
+
+def test_other_settings_are_told_what_they_change(straight, tools, data, tmp_path):
+    work_dir = tmp_path / 'work_dirs/tiny'
+    work_dir.mkdir(parents=True)
+    shutil.copy(straight.work_dir / LAST, work_dir / LAST)
+    options = (f'train_cfg.max_epochs={EPOCHS + 1}', 'train_dataloader.batch_size=2')
+    done = train(tools, tmp_path, data, *options, resume=True).done
+    assert f'train_cfg.max_epochs ({EPOCHS} in the checkpoint, now {EPOCHS + 1})' in done.out
+    assert 'train_dataloader.batch_size (4 in the checkpoint, now 2)' in done.out

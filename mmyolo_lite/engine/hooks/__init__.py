@@ -7,6 +7,7 @@ from mmyolo_lite.engine.hooks.finite_loss import FiniteLossHook
 from mmyolo_lite.engine.hooks.param_scheduler import YOLOv5ParamSchedulerHook
 from mmyolo_lite.engine.hooks.pipeline_switch import PipelineSwitchHook
 from mmyolo_lite.engine.hooks.results_csv import ResultsCsvHook
+from mmyolo_lite.engine.hooks.resume_notes import ResumeNotesHook
 from mmyolo_lite.engine.hooks.run_pictures import RunPicturesHook
 from mmyolo_lite.engine.hooks.sync_buffers import SyncModelBuffersHook
 
@@ -17,6 +18,7 @@ __all__ = [
     'FiniteLossHook',
     'PipelineSwitchHook',
     'ResultsCsvHook',
+    'ResumeNotesHook',
     'RunPicturesHook',
     'SyncModelBuffersHook',
     'YOLOv5ParamSchedulerHook',
