@@ -34,13 +34,9 @@ from mmyolo_lite.datasets.image_cache import set_up as set_up_cache
 from mmyolo_lite.datasets.sample_seeds import SampleSeeds
 from mmyolo_lite.datasets.transforms.load_annotations import LoadAnnotations, has_mask
 from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
+from mmyolo_lite.datasets.unreadable import UnreadableImages
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.registry import DATASETS, TASK_UTILS, TRANSFORMS
-
-MAX_UNREADABLE_SHARE = 0.01
-"""Training stops when more than this share of the files has proved unreadable in one process ..."""
-MIN_UNREADABLE = 3
-"""... and at least so many of them (or all, in a smaller dataset)."""
 
 MAX_SEARCHED_FOLDERS = 1000
 """So many folders of the data root are searched for a missing image."""
@@ -87,7 +83,6 @@ class BatchShapePolicyDataset(BaseDetDataset):
         self.cache_settings = CacheSettings(cache, cache_limit_gb, cache_dir, reduced_decode)
         self.fast_pipeline = fast_pipeline
         self._fully_initialized: bool = False
-        self._unreadable: set[str] = set()
         self.sample_seeds = SampleSeeds()
         self._check_image_files = not lazy_init
         super().__init__(*args, lazy_init=lazy_init, **kwargs)
@@ -118,6 +113,7 @@ class BatchShapePolicyDataset(BaseDetDataset):
         if self.serialize_data:
             self.data_bytes, self.data_address = self._serialize_data()
         self._fully_initialized = True
+        self._unreadable = UnreadableImages(len(self))
 
     def set_pipeline(self, steps: Sequence[dict]) -> None:
         """Replace the pipeline of a training set; an image cache stays with the old one.
@@ -277,18 +273,23 @@ class BatchShapePolicyDataset(BaseDetDataset):
 
     def _note_unreadable(self, error: UnreadableImageError) -> None:
         """Warn once a file; stop when there are too many."""
-        if error.path in self._unreadable:
+
+        def path_of(number: int) -> str:
+            return self.get_data_info(number)['img_path']
+
+        if self._unreadable.total != len(self):  # a part of the set that it was made for
+            self._unreadable = UnreadableImages(len(self))
+        if not self._unreadable.mark(error.path, path_of):
             return
-        self._unreadable.add(error.path)
-        count, total = len(self._unreadable), len(self)
         print_log(
             f'{error} Training goes on with another image in its place.', 'current', logging.WARNING
         )
-        if count >= min(MIN_UNREADABLE, total) and count > MAX_UNREADABLE_SHARE * total:
-            names = shortened(sorted(self._unreadable))
+        if self._unreadable.are_too_many():
+            paths = sorted(map(path_of, self._unreadable.numbers))
             raise DataError(
-                f'{count} of {total} images of {self.ann_file} cannot be read: {names}. Repair '
-                'or replace them, or remove them from the annotation file.'
+                f'{len(paths)} of {len(self)} images of {self.ann_file} cannot be read: '
+                f'{shortened(paths)}. Repair or replace them, or remove them from the annotation '
+                'file.'
             ) from error
 
 

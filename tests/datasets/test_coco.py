@@ -2,10 +2,13 @@
 
 import json
 import logging
+import os
+import time
 
 import cv2
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
 from mmyolo_lite.datasets import YOLOv5CocoDataset
 from mmyolo_lite.datasets.coco import complete_palette
@@ -369,6 +372,19 @@ def test_an_unreadable_image_is_replaced_and_named_once(build, tmp_path, log):
     for _ in range(3):
         assert dataset[6]['img_id'] != 7
     assert len(log) == 1 and '7.png' in log[0]
+
+
+def test_workers_name_an_unreadable_image_once(build, tmp_path, monkeypatch):
+    dataset = build(content(400))
+    (tmp_path / '7.png').write_bytes(b'broken')
+    monkeypatch.setattr(
+        'mmyolo_lite.datasets.coco.print_log',
+        lambda *_: (tmp_path / f'said_{os.getpid()}_{time.monotonic_ns()}').touch(),
+    )
+    loader = DataLoader(dataset, sampler=[6] * 8, num_workers=2, collate_fn=len)
+    assert list(loader) == [1] * 8
+    assert dataset._unreadable.numbers == [6], 'the main process knows, too'
+    assert len(list(tmp_path.glob('said_*'))) == 1
 
 
 def test_too_many_unreadable_images_stop_training(build, tmp_path, log):
