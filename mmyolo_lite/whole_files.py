@@ -1,11 +1,28 @@
 """Files that appear under their names whole or not at all."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from mmyolo_lite.errors import DataError
+
+FULL = {errno.ENOSPC, getattr(errno, 'EDQUOT', errno.ENOSPC)}  # no quotas on Windows
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of the body into a DataError that names the path.
+
+    Only for code that touches the disk: errors of connections and of damaged archives are OSErrors
+    too.
+    """
+    try:
+        yield
+    except OSError as error:
+        hint = '; make room and run the command again' if error.errno in FULL else ''
+        raise DataError(f'{path} cannot be written: {error.strerror or error}{hint}') from error
 
 
 @contextlib.contextmanager
@@ -42,11 +59,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         DataError: the folder cannot be made, or the file not be written.
     """
-    try:
-        with replacing(path) as part:
-            yield part
-    except OSError as error:
-        raise DataError(f'{path} cannot be written: {error.strerror or error}') from error
+    with disk_errors(path), replacing(path) as part:
+        yield part
 
 
 def write_bytes(content: bytes, path: Path) -> None:

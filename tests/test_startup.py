@@ -1,6 +1,7 @@
 """The collector of cycles pauses for a start, and only where a command line asked for it."""
 
 import gc
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -46,6 +47,7 @@ class StandInRunner:
 
     def __init__(self, was_enabled: list[bool]) -> None:
         was_enabled.append(gc.isenabled())
+        self.logger = logging.getLogger('stand-in')
 
     def register_hook(self, hook: Hook) -> None:
         pass

@@ -23,7 +23,6 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 
-from mmyolo_lite.datasets.download.disk import FULL, disk_errors
 from mmyolo_lite.datasets.download.locks import LockedError, only_run
 from mmyolo_lite.datasets.file_io import read_json, write_json
 from mmyolo_lite.datasets.image_store import (
@@ -37,6 +36,7 @@ from mmyolo_lite.datasets.image_store import (
     total_size,
 )
 from mmyolo_lite.errors import DataError
+from mmyolo_lite.whole_files import FULL, disk_errors
 
 FORMAT = 1
 """Of the file; another number makes it anew."""

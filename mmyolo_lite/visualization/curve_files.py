@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmyolo_lite.errors import ConfigError, DataError
+from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.visualization.picture_files import save_figure
+from mmyolo_lite.whole_files import disk_errors
 
 FORMATS = ('.png', '.jpg', '.pdf', '.svg')
 
@@ -45,7 +46,5 @@ def save_lines(
         for text in axes.legend().get_texts():
             text.set_parse_math(False)
 
-    try:
+    with disk_errors(path):
         save_figure(draw, path)
-    except OSError as error:
-        raise DataError(f'{path} cannot be written: {error.strerror or error}') from error

@@ -173,7 +173,7 @@ def test_a_folder_in_place_of_the_file_is_an_error(images, place):
     path = file_of(place)
     path.unlink()
     path.mkdir()
-    with pytest.raises(DataError, match=r'\.images: cannot be written .*cache_dir'):
+    with pytest.raises(DataError, match=r'\.images cannot be written: .*cache_dir'):
         loads_of(images, place)
 
 
@@ -234,7 +234,9 @@ def test_odd_names(images, place, name):
 
 def test_a_folder_that_cannot_be_written_is_named_once(images, tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(DataError, match=r"^cache='disk'.*file/deep: .*\. Set cache_dir"):
+    with pytest.raises(
+        DataError, match=r"^cache='disk'.*file/deep cannot be written: .*\. Set cache_dir"
+    ):
         loads_of(images, Place(tmp_path / 'file' / 'deep', 'train'))
 
 

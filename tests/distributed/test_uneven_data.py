@@ -21,12 +21,7 @@ def trained(ranks: WarmRanks, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Seven images, of which one has objects, in three processes with batches of two."""
     folder = tmp_path_factory.mktemp('uneven')
     data = journey.make_data(folder / 'data', num_train=7)
-
-    def keep_one_image(content: dict) -> None:
-        first = content['annotations'][0]['image_id']
-        content['annotations'] = [a for a in content['annotations'] if a['image_id'] == first]
-
-    journey.edit_json(data / 'train.json', keep_one_image)
+    journey.edit_json(data / 'train.json', journey.keep_objects_of_one_image)
     config = journey.write_config(folder / 'tiny.py', data, epochs=1)
     options = ('--cfg-options', 'train_dataloader.batch_size=2')
     done = ranks.check(3, folder, 'tools/train.py', config, *options)

@@ -38,12 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """
     folder = tmp_path_factory.mktemp('distributed')
     data = journey.make_data(folder / 'data', num_train=7)
-
-    def keep_one_image(content: dict) -> None:
-        first = content['annotations'][0]['image_id']
-        content['annotations'] = [a for a in content['annotations'] if a['image_id'] == first]
-
-    journey.edit_json(data / 'train.json', keep_one_image)
+    journey.edit_json(data / 'train.json', journey.keep_objects_of_one_image)
     config = journey.write_config(folder / 'tiny.py', data, epochs=1)
     done = launch(
         folder,

@@ -106,6 +106,12 @@ def edit_json(path: Path, edit: Any) -> None:
     path.write_text(json.dumps(content))
 
 
+def keep_objects_of_one_image(content: dict) -> None:
+    """Leave the objects of all images but the first that has some out of an annotation file."""
+    first = content['annotations'][0]['image_id']
+    content['annotations'] = [a for a in content['annotations'] if a['image_id'] == first]
+
+
 @dataclass
 class Done:
     """What a command line left: exit code, stdout and stderr."""

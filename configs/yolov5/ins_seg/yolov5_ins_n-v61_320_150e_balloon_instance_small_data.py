@@ -11,9 +11,7 @@ optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=base_lr, wei
 single_image_pipeline = [
     *_base_.pre_transform,
     dict(type='YOLOv5KeepRatioResize', scale=_base_.img_scale),
-    dict(
-        type='LetterResize', scale=_base_.img_scale, allow_scale_up=True, pad_val=dict(img=114.0)
-    ),
+    dict(type='LetterResize', scale=_base_.img_scale, allow_scale_up=True, pad_val=dict(img=114.0)),
     dict(_base_.affine_transform, border=(0, 0)),
     *_base_.last_transform,
 ]

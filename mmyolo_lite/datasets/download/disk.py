@@ -1,28 +1,10 @@
-"""What the disk has to say: free space, and errors in words."""
+"""What the disk has to say of its free space."""
 
-import errno
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from mmyolo_lite.errors import DataError
-
-FULL = {errno.ENOSPC, getattr(errno, 'EDQUOT', errno.ENOSPC)}  # no quotas on Windows
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError of the body into a DataError that names the path.
-
-    Only for code that touches the disk: errors of connections and of damaged archives are OSErrors
-    too.
-    """
-    try:
-        yield
-    except OSError as error:
-        hint = '; make room and run the command again' if error.errno in FULL else ''
-        raise DataError(f'{path}: cannot be written ({error.strerror or error}){hint}') from error
+from mmyolo_lite.whole_files import disk_errors
 
 
 def check_free_space(folder: Path, needed: int, purpose: str) -> None:

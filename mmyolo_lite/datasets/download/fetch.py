@@ -13,10 +13,11 @@ import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError  # what requests is built on, and lets through
 
-from mmyolo_lite.datasets.download.disk import check_free_space, disk_errors
+from mmyolo_lite.datasets.download.disk import check_free_space
 from mmyolo_lite.datasets.download.partial import PartialFile
 from mmyolo_lite.datasets.download.sources import shown
 from mmyolo_lite.errors import DataError
+from mmyolo_lite.whole_files import disk_errors
 
 CHUNK_BYTES = 1 << 18
 # Growth that shows a connection to be alive, if shaky: the count of attempts begins anew.

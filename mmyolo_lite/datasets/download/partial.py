@@ -6,10 +6,10 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from mmyolo_lite.datasets.download.disk import disk_errors
 from mmyolo_lite.datasets.download.sources import fingerprint
 from mmyolo_lite.datasets.file_io import read_json, write_json
 from mmyolo_lite.errors import DataError
+from mmyolo_lite.whole_files import disk_errors
 
 
 class PartialFile:

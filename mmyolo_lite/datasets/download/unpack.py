@@ -15,8 +15,9 @@ from mmyolo_lite.datasets.download.archives import (
     entries,
     list_members,
 )
-from mmyolo_lite.datasets.download.disk import check_free_space, disk_errors
+from mmyolo_lite.datasets.download.disk import check_free_space
 from mmyolo_lite.errors import DataError
+from mmyolo_lite.whole_files import disk_errors
 
 RESOURCE_FORK_FOLDER = '__MACOSX'
 Tick = Callable[[int], object]

@@ -99,7 +99,7 @@ def test_a_disk_that_fills_up(target, tmp_path):
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, hard))
     try:
-        with pytest.raises(DataError, match='zeros: cannot be written'):
+        with pytest.raises(DataError, match='zeros cannot be written'):
             unpack(archive, target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
