@@ -234,9 +234,7 @@ def test_odd_names(images, place, name):
 
 def test_a_folder_that_cannot_be_written_is_named_once(images, tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(
-        DataError, match=r"^cache='disk'.*file/deep cannot be written: .*\. Set cache_dir"
-    ):
+    with pytest.raises(DataError, match=r'file/deep cannot be written: .*\. Set cache_dir'):
         loads_of(images, Place(tmp_path / 'file' / 'deep', 'train'))
 
 
