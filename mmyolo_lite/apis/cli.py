@@ -36,7 +36,14 @@ class _ConfigOptions(Action):
     def __call__(self, parser: ArgumentParser, *args: Any, **kwargs: Any) -> None:
         from mmengine.config import DictAction
 
-        DictAction(self.option_strings, self.dest)(parser, *args, **kwargs)
+        try:
+            DictAction(self.option_strings, self.dest)(parser, *args, **kwargs)
+        except (AssertionError, RecursionError, ValueError) as error:
+            reason = f': {error}' if isinstance(error, AssertionError) else ''
+            parser.error(
+                f'argument --cfg-options: a value cannot be read{reason}. Lists are written as '
+                '[1,2], tuples as (1,2), fields of a dict one by one as a.b=1 a.c=2.'
+            )
 
 
 def add_checkpoint_argument(parser: ArgumentParser, kinds: str = 'path or URL') -> None:

@@ -79,7 +79,9 @@ def unknown_type(path: str, kind: Any, registry_name: str, config: Any) -> str:
     )
     if failed:
         hint = f'{hint} What failed to import: {"; ".join(failed)}.'
-    return f'{path} = {kind!r} is unknown to the registry of {registry_name}s. {hint}'
+    is_field = path.endswith('.type')
+    named = f'{path} = {kind!r}' if is_field else f'{path} {kind!r}'
+    return f'{named} is unknown to the registry of {registry_name}s. {hint}'
 
 
 def _explain_type_error(error: TypeError, config: Any) -> str | None:

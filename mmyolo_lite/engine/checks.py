@@ -79,9 +79,11 @@ def own_name(kind: Any) -> str:
 
 
 def typed_nodes(node: Any, path: str) -> Iterator[tuple[str, dict]]:
-    """Yield each dict that has a type but no scope of its own, with its dotted path."""
+    """Yield each dict that has a type, with its dotted path, but for those in another scope."""
     if isinstance(node, dict):
-        if 'type' in node and '_scope_' not in node:
+        if node.get('_scope_') not in (None, registry.SCOPE, registry.ALIAS_SCOPE):
+            return
+        if 'type' in node:
             yield path, node
         for key, value in node.items():
             yield from typed_nodes(value, f'{path}.{key}' if path else str(key))
@@ -289,6 +291,8 @@ def _check_input_sizes(config: Any) -> None:
         if dataset.get('batch_shapes_cfg'):
             continue
         for index, step in enumerate(dataset.get('pipeline') or ()):
+            if not isinstance(step, dict):  # mmengine takes functions too
+                continue
             scale = step.get('scale')
             if (
                 own_name(step.get('type')) != 'LetterResize'

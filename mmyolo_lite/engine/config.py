@@ -206,10 +206,12 @@ def set_frozen(config: Config, parts: str | None) -> None:
 
 
 def set_resume(config: Config, resume: str | None) -> None:
-    """Continue a run: from a path, or with ``'auto'`` from the work dir's newest checkpoint."""
+    """Continue a run: from a path, or with ``'auto'`` from the work dir's newest checkpoint; where
+    there is none, from the weights of ``load_from``.
+    """
     if resume == 'auto':
         config.resume = True
-        config.load_from = None
+        config.start_from, config.load_from = config.get('load_from'), None
     elif resume is not None:
         config.resume = True
         config.load_from = resume
@@ -233,7 +235,7 @@ def enable_drawing(config: Config, show_dir: str | None, show: bool, wait_time: 
     if has_masks(config):
         for _, dataset in innermost_datasets(config, ['test_dataloader']):
             for step in dataset.get('pipeline') or ():
-                if type_name(step.get('type')) == 'LoadAnnotations':
+                if isinstance(step, dict) and type_name(step.get('type')) == 'LoadAnnotations':
                     step['with_mask'] = True
 
 

@@ -3,11 +3,13 @@ files.
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.fileio import exists
 
+from mmyolo_lite import registry
 from mmyolo_lite.engine.build_errors import unknown_type
 from mmyolo_lite.engine.checks import (
     LOADERS,
@@ -15,6 +17,7 @@ from mmyolo_lite.engine.checks import (
     check_fields,
     innermost_datasets,
     join_root,
+    own_name,
     shortened_value,
     type_name,
     typed_nodes,
@@ -53,6 +56,8 @@ def check_shape(config: Any) -> None:
     with placed(config):
         for paths, kinds, words in ((_DICTS, dict, 'a dict'), (_LISTS, (list, tuple), 'a list')):
             for path in paths:
+                if path.startswith('model.') and _is_foreign(config.get('model')):
+                    continue  # others take a list of necks, say
                 value = value_at(config, path)
                 is_plain = isinstance(value, (dict, list, tuple, str, int, float))
                 if is_plain and not isinstance(value, kinds):
@@ -63,6 +68,14 @@ def check_shape(config: Any) -> None:
                         f'{path.rpartition(".")[2]}={form}.',
                         value,
                     )
+
+
+def _is_foreign(model: Any) -> bool:
+    """Say whether a model is of another package."""
+    if not isinstance(model, dict):
+        return False
+    own_scopes = (None, registry.SCOPE, registry.ALIAS_SCOPE)
+    return model.get('_scope_') not in own_scopes or not own_name(model.get('type'))
 
 
 def value_at(config: Any, path: str) -> Any:
@@ -113,8 +126,7 @@ def _check_part(part: Part, config: Any) -> None:
         )
     if part.kind is None:
         raise Mistake(path, f'{path} has no type. Write dict(type=...): the name of what to build.')
-    scope = node.get('_scope_') or config.get('default_scope')
-    component = resolved(part.kind, part.registry, scope)
+    component = resolved(part.kind, part.registry, _scope_at(path, config))
     if component is None:
         message = unknown_type(f'{path}.type', part.kind, part.registry.name, config)
         raise Mistake(f'{path}.type', message, node.get('type'))
@@ -125,6 +137,15 @@ def _check_part(part: Part, config: Any) -> None:
             is_key=True,
         )
     check_fields(path, node, component, part.given, part.has_all)
+
+
+def _scope_at(path: str, config: Any) -> str | None:
+    """Return the scope that holds for a component: the innermost one that it stands in."""
+    scope = config.get('default_scope')
+    for key in re.findall(r'[^.\[\]]+', path):
+        config = config[int(key)] if isinstance(config, (list, tuple)) else config.get(key)
+        scope = (isinstance(config, dict) and config.get('_scope_')) or scope
+    return scope
 
 
 def _check_ranges(config: Any) -> None:

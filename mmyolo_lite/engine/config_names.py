@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.runner import Runner
 
+from mmyolo_lite.engine.config_fields import value_at
 from mmyolo_lite.engine.config_places import BASE, ConfigFile, Node, shown
 from mmyolo_lite.errors import ConfigError
 
@@ -80,9 +81,10 @@ def check_names(file: ConfigFile) -> None:
                 f'{place}: {name} is of an older form of configs, and nothing reads it. Write '
                 f'{_FORMER[name]}.'
             )
-        known = {*READ, *(set_names - unread), *FIELDS_OF_VARIABLES} - {name}
+        known = {*READ, *(set_names - unread)} - {name}
         similar = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
-        if similar and name not in FIELDS_OF_VARIABLES:
+        is_numbered = name.rstrip('0123456789_') in known  # train_pipeline2: a variable of its own
+        if similar and not is_numbered and name not in FIELDS_OF_VARIABLES:
             raise ConfigError(
                 f'{place}: {name} is unknown: nothing reads it. Did you mean '
                 f'{_best(similar[0], node)}?'
@@ -107,17 +109,11 @@ def ineffective_names(file: ConfigFile, config: Any, parts: Collection[str]) -> 
         field = FIELDS_OF_VARIABLES.get(name)
         if field is None or field.partition('.')[0] not in parts:
             continue
-        if _value(config, field.partition(' ')[0]) != config.get(name):
+        if value_at(config, field.partition(' ')[0]) != config.get(name):
             yield (
                 f'{name} in {shown(node.file.path)}, line {node.line}, has no effect: the '
                 f'inherited config has used its own {name!r} already. Set {field} instead.'
             )
-
-
-def _value(config: Any, path: str) -> Any:
-    for key in path.split('.'):
-        config = config.get(key) if isinstance(config, dict) or hasattr(config, 'get') else None
-    return config
 
 
 def _unread(file: ConfigFile, everywhere: bool) -> Iterator[tuple[str, Node]]:

@@ -116,10 +116,14 @@ def _each(path: str, node: Any, registry: str) -> Iterator[Part]:
 
 
 def _of_model(path: str, node: Any, parent_is_ours: bool = True) -> Iterator[Part]:
+    if isinstance(node, (list, tuple)):
+        for index, one in enumerate(node):
+            yield from _of_model(f'{path}[{index}]', one, parent_is_ours)
+        return
     yield Part(path, node, roots.MODELS, has_all=parent_is_ours)
     if not isinstance(node, dict):
         return
-    ours = own_class(node.get('type'), roots.MODELS)
+    ours = is_own_class(node.get('type'), roots.MODELS)
     for name, inner in node.items():
         if inner is None or not isinstance(name, str):
             continue
@@ -132,7 +136,7 @@ def _of_model(path: str, node: Any, parent_is_ours: bool = True) -> Iterator[Par
             yield Part(f'{path}.{name}', inner, roots.TASK_UTILS, has_all=ours)
 
 
-def own_class(kind: Any, registry: Registry) -> bool:
+def is_own_class(kind: Any, registry: Registry) -> bool:
     """Say whether a type is a class of this package."""
     found = resolved(kind, registry)
     return getattr(found, '__module__', '').startswith(f'{own.SCOPE}.')
@@ -200,11 +204,18 @@ def _of_hooks(path: str, node: Any) -> Iterator[Part]:
     if isinstance(node, dict):
         for name, inner in node.items():
             if isinstance(inner, (dict, str, list, tuple, int)):
-                yield Part(f'{path}.{name}', inner, roots.HOOKS)
+                yield from _of_hook(f'{path}.{name}', inner)
     elif isinstance(node, (list, tuple)):
         for index, inner in enumerate(node):
             if not isinstance(inner, roots.HOOKS.get('Hook') or ()):
-                yield Part(f'{path}[{index}]', inner, roots.HOOKS)
+                yield from _of_hook(f'{path}[{index}]', inner)
+
+
+def _of_hook(path: str, node: Any) -> Iterator[Part]:
+    yield Part(path, node, roots.HOOKS)
+    later = _field(node, 'switch_pipeline')
+    if isinstance(later, (list, tuple)):
+        yield from _of_pipeline(f'{path}.switch_pipeline', later)
 
 
 def resolved(kind: Any, registry: Registry, scope: str | None = None) -> Any:

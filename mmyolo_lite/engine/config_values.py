@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -189,11 +190,12 @@ def _whole(least: int) -> tuple[Callable[[Any], bool], str]:
 def _number(fits: Callable[[float], bool], words: str) -> tuple[Callable[[Any], bool], str]:
     def check(value: Any) -> bool:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return is_number and fits(value) and value not in (float('inf'),)
+        return is_number and fits(value) and math.isfinite(value)
 
     return check, words
 
 
+_AT_LEAST_0 = _number(lambda value: value >= 0, 'a number of at least 0')
 _POSITIVE = _number(lambda value: value > 0, 'a number above 0')
 _SHARE = _number(lambda value: 0 <= value <= 1, 'a number from 0 to 1')
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -205,8 +207,8 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
         'and val_evaluator to None',
     ),
     'train_cfg.val_begin': _whole(0),
-    'optim_wrapper.optimizer.lr': _POSITIVE,
-    'optim_wrapper.optimizer.weight_decay': _number(lambda v: v >= 0, 'a number of at least 0'),
+    'optim_wrapper.optimizer.lr': _AT_LEAST_0,
+    'optim_wrapper.optimizer.weight_decay': _AT_LEAST_0,
     'optim_wrapper.optimizer.momentum': _number(lambda v: 0 <= v < 1, 'a number from 0 to below 1'),
     'optim_wrapper.accumulative_counts': _whole(1),
     'model.backbone.deepen_factor': _POSITIVE,

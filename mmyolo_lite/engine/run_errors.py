@@ -15,6 +15,7 @@ from mmengine.logging import MessageHub
 from mmyolo_lite.engine.config import training_input_wh
 from mmyolo_lite.errors import ConfigError, DataError, UserError
 
+_SHARED_MEMORY = re.compile(r'(unable to allocate|insufficient) shared memory', re.IGNORECASE)
 _WORKER = re.compile(
     r'DataLoader worker \(pid(?:\(s\))? (?P<pid>[\d, ]+)\) '
     r'(?:is killed by signal: (?P<signal>[^.]*)|exited unexpectedly)'
@@ -49,15 +50,15 @@ def explain(error: Exception, config: Any) -> UserError | None:
     """Return the error for the user, None for a defect of the program."""
     text = ' '.join(str(error).split())
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
-        place = f' ({error.filename})' if error.filename else ''
+        place = error.filename or 'the disk of the work dir, or /dev/shm'
         return DataError(
-            f'{error.strerror}{place}. Make space where the work dir is, and go on with --resume; '
-            'the checkpoints are whole.'
+            f'{error.strerror} ({place}). Make space there; --resume goes on with a training, '
+            'whose checkpoints are whole.'
         )
     if isinstance(error, RuntimeError):
         if worker := _WORKER.search(text):
             return DataError(_dead_worker(worker, config))
-        if 'shared memory' in text or ('unable to write to file </torch' in text):
+        if _SHARED_MEMORY.search(text) or ('unable to write to file </torch' in text):
             return DataError(_no_shared_memory(_loader(config)))
         if isinstance(error, torch.cuda.OutOfMemoryError) or _OUT_OF_MEMORY.search(text):
             return ConfigError(_out_of_memory(text, config))

@@ -30,6 +30,11 @@ from mmyolo_lite.engine.watching import check_backends
 from mmyolo_lite.startup import settle
 from mmyolo_lite.visualization.guarded_backend import guard_backends
 
+_MMENGINES_HOOKS = {
+    *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
+}
+_EPOCH_LOOPS = ('EpochBasedTrainLoop', 'mmengine.EpochBasedTrainLoop', EpochBasedTrainLoop)
+
 
 class SteadyRunner(Runner):
     """mmengine's runner, whose visualization backends may fail without ending the run, which
@@ -38,6 +43,7 @@ class SteadyRunner(Runner):
     """
 
     _load_from: str | None
+    _resume: bool
 
     def build_visualizer(self, visualizer: Any = None) -> Visualizer:
         """Build the visualizer and guard its backends."""
@@ -48,8 +54,9 @@ class SteadyRunner(Runner):
     def build_train_loop(self, loop: Any) -> BaseLoop:
         """Build the loop, one of ours in the place of mmengine's for training by epochs."""
         if isinstance(loop, dict):
-            by_epoch = loop.get('by_epoch')
-            if by_epoch or loop.get('type') in ('EpochBasedTrainLoop', EpochBasedTrainLoop):
+            kind = loop.get('type')
+            by_epoch = loop.get('by_epoch', kind is None and 'max_epochs' in loop)
+            if by_epoch or kind in _EPOCH_LOOPS:
                 fields = {key: value for key, value in loop.items() if key != 'by_epoch'}
                 loop = {**fields, 'type': SteadyTrainLoop}
         return super().build_train_loop(loop)
@@ -63,13 +70,17 @@ class SteadyRunner(Runner):
         if self._resume and self._load_from is None and not self._has_loaded:
             newest = newest_checkpoint(Path(self.work_dir))
             if newest is None:
+                start = self.cfg.get('start_from')
                 print_log(
-                    f'no checkpoint in {self.work_dir}: training starts from the beginning',
+                    f'no checkpoint in {self.work_dir}: training starts from '
+                    f'{start or "the beginning"}',
                     'current',
                     logging.WARNING,
                 )
-                return
-            self._load_from = str(newest)
+                if start is None:
+                    return
+                self._resume = False
+            self._load_from = str(newest or start)
         super().load_or_resume()
 
 
@@ -83,6 +94,7 @@ def build_runner(config: Config) -> Runner:
     """
     check_config(config)
     check_backends(config)
+    _leave_out_hooks(config)
     if get_device() == 'cpu':
         for loader in filter(None, map(config.get, LOADERS)):
             loader.pop('pin_memory', None)  # PyTorch warns of it at every epoch
@@ -95,6 +107,16 @@ def build_runner(config: Config) -> Runner:
     register_validation_time(runner)
     settle()
     return runner
+
+
+def _leave_out_hooks(config: Config) -> None:
+    """Leave out default hooks that are None; mmengine knows that form of its own ones only."""
+    hooks = config.get('default_hooks') or {}
+    if 'finite_loss' in hooks and hooks['finite_loss'] is None:
+        hooks['finite_loss'] = {'type': 'FiniteLossHook', 'enabled': False}
+    for name in [name for name, hook in hooks.items() if hook is None]:
+        if name not in _MMENGINES_HOOKS:
+            del hooks[name]
 
 
 def train(config: Config) -> Any:

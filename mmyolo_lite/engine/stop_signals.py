@@ -78,7 +78,7 @@ class StopSignals:
 
         All processes have to ask at the same time, and all get the same answer.
         """
-        number = any_process(self.received)
+        number = largest_of_processes(self.received)
         if number:
             self._stop_watchdog()
         return number
@@ -132,7 +132,7 @@ class StopSignals:
         return f'Stopped at once by {NAMES[signal.Signals(number)]}. {saved}'
 
 
-def any_process(number: int) -> int:
+def largest_of_processes(number: int) -> int:
     """Return the largest number of all processes, which ask at the same time."""
     if get_world_size() == 1:
         return int(number)

@@ -16,7 +16,7 @@ from mmyolo_lite.engine.hooks.checkpoint import CheckpointHook, save_interrupted
 from mmyolo_lite.engine.hooks.finite_loss import NotFiniteError
 from mmyolo_lite.engine.hooks.results_csv import has_scores
 from mmyolo_lite.engine.loop_position import Position, round_behind
-from mmyolo_lite.engine.stop_signals import NAMES, StopSignals, any_process
+from mmyolo_lite.engine.stop_signals import NAMES, StopSignals, largest_of_processes
 from mmyolo_lite.errors import Interrupted
 
 
@@ -97,7 +97,7 @@ class SteadyTrainLoop(EpochBasedTrainLoop):
             self.run_iter(index, batch)
         except NotFiniteError as error:
             failed = error
-        if any_process(failed is not None) and failed is None:
+        if largest_of_processes(failed is not None) and failed is None:
             raise NotFiniteError('The loss of another process is not finite; see its message.')
         if failed is not None:
             raise failed

@@ -167,7 +167,7 @@ MISTAKES = [
         "param_scheduler = dict(\n    type='CosineAnnealingLR', T_max=36)\n",
     ),
     Mistake(
-        'A learning rate of zero or below',
+        'A learning rate below zero',
         'optim_wrapper = dict(optimizer=dict(lr=-0.01))\n',
         tools=('train',),
     ),

@@ -23,6 +23,7 @@ default_hooks['checkpoint'].update(max_keep_ckpts=-1)
 
 
 def train(tools: WarmTools, folder: Path, data: Path, *options: str, resume: bool = False) -> Run:
+    folder.mkdir(exist_ok=True)
     config = journey.write_config(folder / 'tiny.py', data, extra=LIVELY, epochs=EPOCHS)
     arguments = ['--resume'] * resume + (['--cfg-options', *options] if options else [])
     done = tools.run(folder, 'tools/train.py', config, *arguments).check()
@@ -145,3 +146,14 @@ def test_other_settings_are_told_what_they_change(straight, tools, data, tmp_pat
     done = train(tools, tmp_path, data, *options, resume=True).done
     assert f'train_cfg.max_epochs ({EPOCHS} in the checkpoint, now {EPOCHS + 1})' in done.out
     assert 'train_dataloader.batch_size (4 in the checkpoint, now 2)' in done.out
+
+
+def test_without_a_checkpoint_it_starts_from_the_weights_of_load_from(
+    straight, tools, data, tmp_path
+):
+    weights = straight.work_dir / LAST
+    options = (f'load_from={weights}', 'train_cfg.max_epochs=1')
+    resumed = train(tools, tmp_path / 'a', data, *options, resume=True)
+    assert f'training starts from {weights}' in resumed.done.out
+    fresh = train(tools, tmp_path / 'b', data, *options)
+    assert_same(resumed.work_dir / 'epoch_1.pth', fresh.work_dir / 'epoch_1.pth')

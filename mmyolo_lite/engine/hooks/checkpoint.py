@@ -38,7 +38,7 @@ def files_named(work_dir: Path, named: str) -> list[Path]:
     counts first.
     """
     paths = (work_dir / Path(named).name, Path(named)) if named else ()
-    return [path for path in paths if path.is_file()]
+    return [path for path in paths if path.is_file()][:1]
 
 
 @contextmanager
@@ -52,6 +52,8 @@ def explained_writing(folder: str, work_dir: str) -> Iterator[None]:
         yield
     except (OSError, DataError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):  # weights that are not finite, say
+            raise
         reason = getattr(cause, 'strerror', None) or str(cause or error)
         before = last_saved(Path(work_dir))
         resume = f'--resume goes on from {before}' if before else 'start again'

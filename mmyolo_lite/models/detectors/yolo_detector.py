@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.models.freezing import check_parts, freeze_parts, part_names
-from mmyolo_lite.models.processes import mean_over_processes
+from mmyolo_lite.models.process_means import mean_over_processes
 from mmyolo_lite.registry import MODELS
 
 

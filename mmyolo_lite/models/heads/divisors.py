@@ -10,7 +10,7 @@ import torch
 from mmengine.dist import get_world_size
 from torch import Tensor
 
-from mmyolo_lite.models.processes import any_process, mean_over_processes
+from mmyolo_lite.models.process_means import any_process, mean_over_processes
 from mmyolo_lite.ops.assign import Positives
 
 

@@ -12,7 +12,7 @@ from mmengine.logging import MessageHub
 
 from mmyolo_lite.engine.hooks import CheckpointHook
 from mmyolo_lite.engine.hooks.checkpoint import explained_writing, remove_leftovers
-from mmyolo_lite.errors import CheckpointError
+from mmyolo_lite.errors import CheckpointError, DataError
 
 
 class Saves:
@@ -115,3 +115,9 @@ def test_an_interrupted_checkpoint_goes_when_a_newer_one_is_written(tmp_path):
     (tmp_path / 'interrupted.pth').touch()
     runner.save(1)
     assert runner.names() == ['epoch_1.pth']
+
+
+def test_an_error_that_is_none_of_the_disk_keeps_its_words(tmp_path):
+    folder = str(tmp_path)
+    with pytest.raises(DataError, match='^weights are nan$'), explained_writing(folder, folder):
+        raise DataError('weights are nan')
