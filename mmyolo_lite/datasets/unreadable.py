@@ -1,6 +1,7 @@
 """The image files of a training set that proved unreadable, known to all processes that load it."""
 
-import multiprocessing
+import os
+import time
 from collections.abc import Callable
 
 import torch
@@ -9,6 +10,8 @@ MAX_SHARE = 0.01
 """Training stops when more than this share of the files has proved unreadable ..."""
 MIN_COUNT = 3
 """... and at least so many of them (or all, in a smaller dataset)."""
+
+PAUSE_S = 0.02
 
 
 class UnreadableImages:
@@ -21,8 +24,8 @@ class UnreadableImages:
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self._marks = torch.zeros(max(total, 1), dtype=torch.uint8).share_memory_()
-        self._turn = multiprocessing.Lock()
+        # the process that found it; a lock could not be handed to all kinds of workers
+        self._marks = torch.zeros(max(total, 1), dtype=torch.int64).share_memory_()
         self._numbers: dict[str, int | None] = {}
 
     def __deepcopy__(self, memo: dict) -> 'UnreadableImages':
@@ -39,12 +42,11 @@ class UnreadableImages:
             found = (number for number in range(self.total) if path_of(number) == path)
             self._numbers[path] = next(found, None)
         number = self._numbers[path]
-        if number is None:
+        if number is None or self._marks[number]:
             return False
-        with self._turn:
-            is_new = not self._marks[number]
-            self._marks[number] = 1
-        return is_new
+        self._marks[number] = os.getpid()
+        time.sleep(PAUSE_S)  # of several that find it at once, the last one to write has it
+        return int(self._marks[number]) == os.getpid()
 
     @property
     def numbers(self) -> list[int]:

@@ -1,10 +1,11 @@
 """Connecting the processes of a training or test on CPUs."""
 
+import atexit
 import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -53,6 +54,15 @@ def join_processes(launcher: str, settings: Mapping[str, Any] | None = None) -> 
     seconds = (settings or {}).get('timeout')
     timeout = None if seconds is None else timedelta(seconds=seconds)
     distributed.init_process_group('gloo', timeout=timeout)
+    # its threads, running while the interpreter goes, may abort a process that is done
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    """Close the connections of this process; others may be gone already."""
+    if distributed.is_initialized():
+        with suppress(RuntimeError):
+            distributed.destroy_process_group()
 
 
 def _first_host(launcher: str) -> str:

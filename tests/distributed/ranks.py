@@ -4,8 +4,10 @@ That saves the seconds that each fresh interpreter takes. The processes are real
 gloo; when one fails the others are given time to end by themselves, as a launcher does.
 """
 
+import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -24,10 +26,14 @@ TIMEOUT_S = 240.0
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+    """Return a port that nobody listens on, of those that no system gives to connections: between
+    this call and the launch one of them might get it.
+    """
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(('127.0.0.1', port))
+            return port
 
 
 def rank_environments(world: int) -> list[dict[str, str]]:

@@ -3,13 +3,13 @@
 import json
 import math
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.distributed.ranks import free_port
 from tests.shared_data import REPO
 from tests.tools import journey
 from tests.tools.journey import Done, Run
@@ -17,9 +17,7 @@ from tests.tools.journey import Done, Run
 
 def launch(cwd: Path, script: str, *arguments: object) -> Done:
     """Run one of the shell scripts on a free port."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     done = subprocess.run(
         [str(REPO / 'tools' / script), *map(str, arguments)],
         cwd=cwd,
