@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from mmcv.transforms import Compose
 from mmdet.datasets.transforms import Albu as MMDetAlbu
+from mmdet.datasets.transforms import RandomFlip
 
 from mmyolo_lite.compat.albu import changes_nothing_when_idle
 from mmyolo_lite.datasets.transforms.affine import YOLOv5RandomAffine
 from mmyolo_lite.datasets.transforms.albu import Albu
+from mmyolo_lite.datasets.transforms.flip import QuickRandomFlip
 from mmyolo_lite.datasets.transforms.load_annotations import LoadAnnotations
 from mmyolo_lite.datasets.transforms.loading import LoadImageFromFile
 from mmyolo_lite.datasets.transforms.mix import MixTransform
@@ -23,9 +25,9 @@ def speed_up(transforms: Sequence[Any]) -> list[Any]:
     """Return the steps of a pipeline with its slow parts replaced; subclasses are left alone.
 
     `Mosaic` directly before `YOLOv5RandomAffine` becomes `MosaicAffine`, for which only tiles in
-    sight are decoded; `Albu` is not called when none of its members would do anything; images that
-    go into a mosaic become tiles as they are loaded, and their annotations are parsed once. The
-    same numbers are drawn in the same order (spec: data.md 9.3).
+    sight are decoded; `Albu` is not called when none of its members would do anything; flips go by
+    NumPy; images that go into a mosaic become tiles as they are loaded, and their annotations are
+    parsed once. The same numbers are drawn in the same order (spec: data.md 9.3).
 
     Args:
         transforms: The steps, built; they stay as they are. Pipelines that mixing transforms hold
@@ -65,6 +67,8 @@ def _joined(transforms: Sequence[Any]) -> list[Any]:
             step.skips_idle = changes_nothing_when_idle(step)
         elif isinstance(step, MixTransform) and step.pre_transform is not None:
             step.pre_transform = Compose(_joined(step.pre_transform.transforms))
+        elif type(step) is RandomFlip:
+            step = QuickRandomFlip(step.prob, step.direction, step.swap_seg_labels)
         if type(step) is YOLOv5RandomAffine and steps and type(steps[-1]) is Mosaic:
             step = MosaicAffine(steps.pop(), step)
         steps.append(step)

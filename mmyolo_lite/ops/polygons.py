@@ -57,7 +57,7 @@ def pack(polygons: Polygons) -> RingTable:
 
 
 def unpack(points: np.ndarray, starts: np.ndarray, counts: Sequence[int]) -> Polygons:
-    """Undo :func:`pack`; the rings are views of `points` (P, 2)."""
+    """Undo :func:`pack`; the rings are views of `points` (P, 2), x and y, and begin at `starts`."""
     flat, bounds = points.reshape(-1), (np.asarray(starts) * 2).tolist()
     return group(
         [flat[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)], counts
@@ -65,13 +65,17 @@ def unpack(points: np.ndarray, starts: np.ndarray, counts: Sequence[int]) -> Pol
 
 
 def group(rings: Sequence[np.ndarray], counts: Sequence[int]) -> Polygons:
-    """Deal R rings out to N objects, ``counts[n]`` consecutive ones to object n."""
+    """Deal R rings (K, 2) out to N objects, ``counts[n]`` consecutive ones to object n."""
     remaining = iter(rings)
     return [[next(remaining) for _ in range(count)] for count in counts]
 
 
 def clamp(points: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """Move points (..., 2) outside the window ``[0, width] x [0, height]`` to its border."""
+    """Return points (..., 2), x and y; those outside the window ``[0, width] x [0, height]`` are
+    moved to its border.
+    """
+    if size_wh[0] == size_wh[1]:  # one limit for both axes takes a third of the time
+        return np.clip(points, 0, float(size_wh[0]))
     return np.clip(points, 0, np.asarray(size_wh, dtype=np.float64))
 
 
@@ -95,7 +99,9 @@ def scale_shift(
 
 def mirror(polygons: Polygons, width: int) -> Polygons:
     """Mirror the polygons horizontally in an image of `width` pixels: ``x -> width - x``."""
-    return scale_shift(polygons, (-1.0, 1.0), (float(width), 0.0))
+    table = pack(polygons)
+    table.points[:, 0] = width - table.points[:, 0]
+    return unpack(table.points, table.starts, table.counts)
 
 
 @lru_cache(maxsize=256)
@@ -135,7 +141,8 @@ def resample(table: RingTable, num: int) -> np.ndarray:
     begin = table.points.take(index + first, axis=0)
     end = table.points.take(following + first, axis=0)
     end -= begin
-    end *= fraction[:, None]
+    end[:, 0] *= fraction
+    end[:, 1] *= fraction
     end += begin
     return end.reshape(len(lengths), num, 2)
 

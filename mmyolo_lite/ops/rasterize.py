@@ -3,7 +3,7 @@
 Legend: N objects, H W pixels of the image. Polygons as in :mod:`mmyolo_lite.ops.polygons`.
 """
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import cv2
 import numpy as np
@@ -30,14 +30,17 @@ def _pixel_rings(polygons: Polygons) -> tuple[list[list[np.ndarray]], np.ndarray
         kept = [[ring for ring in rings if np.isfinite(ring).all()] for rings in kept]
         points = np.concatenate([ring for rings in kept for ring in rings] or [np.zeros(0)])
     pixels = points.reshape(-1, 2).astype(np.int32)
-    bounds = np.cumsum([0, *(len(ring) // 2 for rings in kept for ring in rings)])
+    sizes = (len(ring) // 2 for rings in kept for ring in rings)
+    bounds = np.array(list(accumulate(sizes, initial=0)))
     pixels, bounds = _without_repeats(pixels, bounds)
     pieces = iter([pixels[start:stop] for start, stop in pairwise(bounds.tolist())])
     grouped = [[next(pieces) for _ in rings] for rings in kept]
-    boxes = np.tile(np.array([0, 0, -1, -1]), (len(polygons), 1))
+    boxes = np.empty((len(polygons), 4), dtype=np.int64)
+    boxes[:] = (0, 0, -1, -1)
     filled = np.array([index for index, rings in enumerate(kept) if rings], dtype=np.int64)
     if len(filled):
-        firsts = bounds[np.cumsum([0, *(len(kept[index]) for index in filled)])[:-1]]
+        rings_before = accumulate((len(kept[index]) for index in filled[:-1].tolist()), initial=0)
+        firsts = bounds[list(rings_before)]
         boxes[filled, :2] = np.minimum.reduceat(pixels, firsts, axis=0)
         boxes[filled, 2:] = np.maximum.reduceat(pixels, firsts, axis=0)
     return grouped, boxes

@@ -54,11 +54,14 @@ def log(monkeypatch):
 def decoded(monkeypatch):
     """Collect the names of the image files that are decoded."""
     names = []
-    load = LoadImageFromFile._load
+    load, read = LoadImageFromFile._load, LoadImageFromFile._content
     monkeypatch.setattr(
         LoadImageFromFile,
         '_load',
         lambda self, results: names.append(results['img_path']) or load(self, results),
+    )
+    monkeypatch.setattr(
+        LoadImageFromFile, '_content', lambda self, path: names.append(path) or read(self, path)
     )
     return names
 

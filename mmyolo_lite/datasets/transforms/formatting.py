@@ -1,10 +1,13 @@
 """Pack a sample into tensors, and drop what is no longer needed."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import PackDetInputs as _MMDetPackDetInputs
+from mmdet.structures.bbox import BaseBoxes
 from mmengine.structures import PixelData
 from torch import Tensor
 
@@ -28,6 +31,19 @@ def image_to_tensor(image: np.ndarray) -> Tensor:
     else:
         planes[:] = image.transpose(2, 0, 1)
     return torch.from_numpy(planes)
+
+
+_NONE: dict[tuple, Any] = {}
+
+
+def _none_of(values: Any) -> Any:
+    """Return ``values[:0]``, made once for each kind of tensors and boxes."""
+    if not isinstance(values, (Tensor, BaseBoxes)):
+        return values[:0]
+    kind = (type(values), values.dtype, values.shape[1:])
+    if kind not in _NONE:
+        _NONE[kind] = values[:0].clone()
+    return _NONE[kind]
 
 
 @TRANSFORMS.register_module()
@@ -62,7 +78,7 @@ class PackDetInputs(_MMDetPackDetInputs):
         if none_ignored:
             sample = packed['data_samples']
             for name, values in sample.gt_instances.items():
-                sample.ignored_instances.set_field(values[:0], name)
+                sample.ignored_instances.set_field(_none_of(values), name)
         if 'gt_panoptic_seg' in results:
             packed['data_samples'].gt_panoptic_seg = PixelData(pan_seg=results['gt_panoptic_seg'])
         if 'img' in results:

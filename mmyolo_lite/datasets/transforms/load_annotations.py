@@ -45,7 +45,8 @@ def rings_from_rle(rle: dict, height: int, width: int) -> list[np.ndarray]:
 
 
 def valid_rings(mask: Sequence | dict | None, height: int, width: int) -> list[np.ndarray]:
-    """Return the usable rings of one object's ``mask`` as flat float64 arrays.
+    """Return the usable rings of one object's ``mask`` as flat float64 arrays (2K,), x1, y1, x2 ...
+    in pixels.
 
     A ring counts if it has an even number of at least 6 values, none NaN or too large for
     any image. Always float64: rings are scaled in place later, which would truncate integers.

@@ -4,26 +4,16 @@ import os.path as osp
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile as _MMCVLoadImageFromFile
-from mmengine import fileio
 from numpy.typing import NDArray
 
 from mmyolo_lite.datasets.image_store import ImageStore
+from mmyolo_lite.datasets.tile_decoding import decode_tile
 from mmyolo_lite.errors import DataError
 from mmyolo_lite.ops.affine import fit_inside
 from mmyolo_lite.registry import TRANSFORMS
-
-_REDUCED = {
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
-_JPEG = ('.jpg', '.jpeg', '.jpe', '.jfif')
-_JPEG_MARK = b'\xff\xd8'
-"""First bytes of a JPEG file; OpenCV decodes others in full and scales them roughly."""
 
 
 class UnreadableImageError(DataError):
@@ -34,22 +24,32 @@ class UnreadableImageError(DataError):
 
 class DeferredTile:
     """A tile whose file is not read before it is asked for: about a tenth of a mosaic's tiles lie
-    outside what the affine shows.
+    outside what the affine shows, and of many others only the upper part is seen.
+
+    Args:
+        make: Returns the tile, given how many of its rows are needed; None asks for all.
     """
 
-    def __init__(self, make: Callable[[], NDArray[np.uint8] | None]) -> None:
+    def __init__(self, make: Callable[[int | None], NDArray[np.uint8] | None]) -> None:
         self._make = make
         self._tile: NDArray[np.uint8] | None = None
+        self._is_whole = False
 
-    def array(self) -> NDArray[np.uint8]:
+    def array(self, rows: int | None = None) -> NDArray[np.uint8]:
         """Return the tile (h, w, 3) uint8 BGR.
+
+        Args:
+            rows: How many are needed, from the top; those below may be missing. None: all.
 
         Raises:
             UnreadableImageError: see :class:`LoadImageFromFile`.
             DataError: likewise.
         """
-        if self._tile is None:
-            self._tile = self._make()
+        held = self._tile
+        if held is None or not (self._is_whole or (rows is not None and rows <= len(held))):
+            # asked for a second time, it may be asked for ever more
+            wanted = rows if held is None else None
+            self._tile, self._is_whole = self._make(wanted), wanted is None
         return self._tile  # type: ignore[return-value]
 
 
@@ -116,7 +116,7 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
         path, size_wh = results['img_path'], (results['width'], results['height'])
         tile: Any = self.tiles.get(path, size_wh) if self.tiles is not None else None
         if tile is None and self.defers:
-            tile = DeferredTile(lambda: self.read_tile(path, size_wh))
+            tile = DeferredTile(lambda rows: self.read_tile(path, size_wh, rows))
         elif tile is None:
             tile = self.read_tile(path, size_wh)
             if tile is None:
@@ -128,8 +128,15 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
         )
         return results
 
-    def read_tile(self, path: str, size_wh: tuple[int, int]) -> NDArray[np.uint8] | None:
+    def read_tile(
+        self, path: str, size_wh: tuple[int, int], rows: int | None = None
+    ) -> NDArray[np.uint8] | None:
         """Read the image at `path`, `size_wh` large, and scale it to a tile (h, w, 3).
+
+        Args:
+            path: of the file.
+            size_wh: width and height that the annotation file says.
+            rows: how many of the tile's rows are needed, from the top; it may lack others.
 
         Returns:
             None for an unreadable file with ``ignore_empty=True``.
@@ -139,36 +146,30 @@ class LoadImageFromFile(_MMCVLoadImageFromFile):
             DataError: likewise.
         """
         tile_wh = size_wh if self.fit_to is None else fit_inside(size_wh, self.fit_to)[1]
-        tile = self._decode_reduced(path, size_wh, tile_wh) if self.reduced_decode else None
-        if tile is None:
-            loaded = self._load({'img_path': path, 'width': size_wh[0], 'height': size_wh[1]})
-            if loaded is None:
-                return None
-            tile = loaded['img']
+        content = self._content(path)
+        if content is not None:
+            tile = decode_tile(content, size_wh, tile_wh, rows, self.reduced_decode)
+            if tile is not None:
+                return tile
+        # an unusual one, or mmcv's loader says what is wrong
+        loaded = self._load({'img_path': path, 'width': size_wh[0], 'height': size_wh[1]})
+        if loaded is None:
+            return None
+        tile = loaded['img']
         return tile if tile.shape[1::-1] == tile_wh else mmcv.imresize(tile, tile_wh)
 
-    def _decode_reduced(
-        self, path: str, size_wh: tuple[int, int], least_wh: tuple[int, int]
-    ) -> np.ndarray | None:
-        """Decode at the smallest size that is at least `least_wh`; None if the file is no JPEG of
-        about `size_wh`, or that small already, or cannot be read.
+    def _content(self, path: str) -> bytes | None:
+        """Return the content of a local file of a usual loader; None for others, and if it cannot
+        be read.
         """
-        fits = [
-            factor
-            for factor in _REDUCED
-            if all(size // factor >= least for size, least in zip(size_wh, least_wh, strict=True))
-        ]
-        if not fits or not path.lower().endswith(_JPEG) or not osp.isfile(path):
+        is_usual = self.fit_to is not None and self.backend_args in (None, {'backend': 'local'})
+        if not is_usual or not osp.isfile(path):
             return None
         try:
-            content = fileio.get(path, backend_args=self.backend_args)
-            if not content.startswith(_JPEG_MARK):
-                return None
-            img = cv2.imdecode(np.frombuffer(content, np.uint8), _REDUCED[max(fits)])
-        except Exception:  # decoding it in full says what is wrong
+            with open(path, 'rb', buffering=0) as file:
+                return file.read()
+        except OSError:
             return None
-        expected = tuple(-(-size // max(fits)) for size in size_wh[::-1])
-        return img if img is not None and img.shape[:2] == expected else None
 
 
 def _unreadable(path: str, reason: str) -> UnreadableImageError:

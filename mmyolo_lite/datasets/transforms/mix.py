@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
-from mmdet.structures.bbox import HorizontalBoxes, autocast_box_type
+from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes, autocast_box_type
 
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.registry import TRANSFORMS
@@ -17,11 +17,12 @@ from mmyolo_lite.registry import TRANSFORMS
 def box_array(results: dict) -> np.ndarray:
     """Return ``results['gt_bboxes']``, a box structure or an array, as (N, 4) float32 xyxy."""
     boxes = results['gt_bboxes']
-    return np.asarray(getattr(boxes, 'tensor', boxes), dtype=np.float32).reshape(-1, 4)
+    array = boxes.tensor.numpy() if isinstance(boxes, BaseBoxes) else boxes
+    return np.asarray(array, dtype=np.float32).reshape(-1, 4)
 
 
 def to_boxes(boxes: np.ndarray) -> HorizontalBoxes:
-    """Wrap (N, 4) float32 xyxy without a copy."""
+    """Wrap boxes (N, 4) float32, xyxy in pixels, without a copy."""
     return HorizontalBoxes(boxes, clone=False)
 
 

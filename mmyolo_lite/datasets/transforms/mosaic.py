@@ -74,7 +74,9 @@ class Placement(NamedTuple):
 
 
 def as_tile(img: np.ndarray, placement: Placement) -> np.ndarray:
-    """Resize an image to the size of its tile, if it has another."""
+    """Return an image (H, W, 3) at the size of its tile (h, w, 3), resized if it has another; same
+    type and channel order.
+    """
     height, width = img.shape[:2]
     if (width, height) == placement.tile_wh:
         return img

@@ -134,7 +134,10 @@ def _paste(
     if left >= right or top >= bottom:
         return
     shift_x, shift_y = placement.shift_xy
-    tile = as_tile(img.array() if isinstance(img, DeferredTile) else img, placement)
+    if isinstance(img, DeferredTile):
+        tile = img.array(rows=bottom - shift_y)
+    else:
+        tile = as_tile(img, placement)
     part = tile[top - shift_y : bottom - shift_y, left - shift_x : right - shift_x]
     place = canvas[top - seen[1] : bottom - seen[1], left - seen[0] : right - seen[0]]
     cv2.cvtColor(part, cv2.COLOR_BGR2BGRA, dst=place)

@@ -1,13 +1,19 @@
 """Polygons to the masks the segmentation loss reads."""
 
+import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmdet.structures.bbox import autocast_box_type
+from mmdet.structures.bbox import BaseBoxes, autocast_box_type
 
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.ops.polygons import require_polygons
 from mmyolo_lite.ops.rasterize import overlap_map, stack_masks
 from mmyolo_lite.registry import TRANSFORMS
+
+
+def _in_order(boxes: BaseBoxes, order: np.ndarray) -> BaseBoxes:
+    """Return boxes by their indices (N,); of a few, NumPy finds them quicker than PyTorch."""
+    return type(boxes)(boxes.tensor.numpy()[order], clone=False)
 
 
 @TRANSFORMS.register_module()
@@ -62,7 +68,7 @@ class Polygon2Mask(BaseTransform):
         results.pop('gt_masks')
         results['gt_panoptic_seg'] = torch.from_numpy(ids[None])
         if 'gt_bboxes' in results:
-            results['gt_bboxes'] = results['gt_bboxes'][torch.from_numpy(order)]
+            results['gt_bboxes'] = _in_order(results['gt_bboxes'], order)
         if 'gt_bboxes_labels' in results:
             results['gt_bboxes_labels'] = results['gt_bboxes_labels'][order]
         return results

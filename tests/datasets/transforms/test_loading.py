@@ -1,12 +1,15 @@
 """Tests of loading images."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from mmyolo_lite.datasets.tile_decoding import decode_reduced
 from mmyolo_lite.datasets.transforms import LoadImageFromFile
-from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
+from mmyolo_lite.datasets.transforms.loading import DeferredTile, UnreadableImageError
 from mmyolo_lite.errors import DataError
 from tests.shared_data import shared_path
 
@@ -61,10 +64,12 @@ def tiles_of(results, fit_to):
     full, reduced = LoadImageFromFile(), LoadImageFromFile()
     full.fit_to = reduced.fit_to = fit_to
     reduced.reduced_decode = True
-    decoded = []
-    reduced._load = lambda results: decoded.append(1) or LoadImageFromFile._load(reduced, results)
-    tile = reduced.transform(dict(results))
-    return full.transform(dict(results)), tile, not decoded
+    size_wh = results['width'], results['height']
+    ratio = min(fit / size for fit, size in zip(fit_to, size_wh, strict=True))
+    tile_wh = tuple(int(size * ratio) for size in size_wh)
+    content = Path(results['img_path']).read_bytes()
+    is_reduced = decode_reduced(content, size_wh, tile_wh) is not None
+    return full.transform(dict(results)), reduced.transform(dict(results)), is_reduced
 
 
 def difference(one, other):
@@ -169,3 +174,30 @@ def test_a_tile_of_another_image_than_annotated_is_refused(tmp_path, is_reduced)
     loader.fit_to, loader.reduced_decode = (8, 8), is_reduced
     with pytest.raises(DataError, match=r'200 x 160 .* 160 x 200.*EXIF'):
         loader.transform({**results, 'width': 160, 'height': 200})
+
+
+@pytest.mark.parametrize('size_wh', [(64, 96), (50, 77), (133, 200), (63, 95)])
+@pytest.mark.parametrize('rows', [1, 20, 47, 80])
+def test_the_upper_part_of_a_tile_is_that_of_the_whole_one(tmp_path, size_wh, rows):
+    results = write_jpeg(tmp_path / 'image.jpg', *size_wh)
+    loader = LoadImageFromFile()
+    loader.fit_to = (96, 96)
+    whole = loader.read_tile(results['img_path'], size_wh)
+    top = loader.read_tile(results['img_path'], size_wh, rows)
+    assert len(whole) == 96 and rows <= len(top) and top.shape[1] == whole.shape[1]
+    assert np.array_equal(top[:rows], whole[:rows])
+    if rows in (20, 47) and size_wh != (63, 95):  # of that OpenCV would copy, not scale, the part
+        assert len(top) < 96
+
+
+def test_a_deferred_tile_is_decoded_once_more_at_most():
+    asked = []
+
+    def make(rows):
+        asked.append(rows)
+        return np.zeros((100 if rows is None else rows, 2, 3), np.uint8)
+
+    tile = DeferredTile(make)
+    assert [len(tile.array(rows)) for rows in (30, 20, 30, 31, 50, None)] == [30] * 3 + [100] * 3
+    assert asked == [30, None]
+    assert len(DeferredTile(make).array()) == 100
