@@ -116,23 +116,35 @@ def run_cli(main: Callable[[], None]) -> None:
     # names from other people's files may have letters that the terminal cannot show
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')
+    code = _exit_code(main)
+    # without importing it: only runs of several processes need it
+    processes = sys.modules.get('mmyolo_lite.engine.processes')
+    if processes is not None:
+        processes.leave(code)
+    if code:
+        sys.exit(code)
+
+
+def _exit_code(main: Callable[[], None]) -> int:
+    """Run `main`, print what a user has to know, and return the exit code."""
     try:
         main()
     except Interrupted as stop:
         sys.stdout.flush()
         if str(stop):
             print(stop, file=sys.stderr)
-        sys.exit(stop.exit_code)
+        return stop.exit_code
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        return EXIT_INTERRUPTED
     except Exception as error:
         behind = user_error(error)
         if behind is None:
             raise
         sys.stdout.flush()
         print(f'error: {one_line(behind)}', file=sys.stderr)
-        sys.exit(EXIT_ERROR)
+        return EXIT_ERROR
+    return 0
 
 
 def user_error(error: BaseException | None) -> UserError | None:

@@ -4,6 +4,8 @@ import atexit
 import os
 import re
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -54,15 +56,29 @@ def join_processes(launcher: str, settings: Mapping[str, Any] | None = None) -> 
     seconds = (settings or {}).get('timeout')
     timeout = None if seconds is None else timedelta(seconds=seconds)
     distributed.init_process_group('gloo', timeout=timeout)
-    # its threads, running while the interpreter goes, may abort a process that is done
-    atexit.register(_leave)
 
 
-def _leave() -> None:
-    """Close the connections of this process; others may be gone already."""
-    if distributed.is_initialized():
-        with suppress(RuntimeError):
-            distributed.destroy_process_group()
+def leave(code: int) -> None:
+    """End this process at once, if it is connected to others by gloo; else do nothing.
+
+    All that is due at an exit is done, but the interpreter is not taken down: a thread of gloo that
+    lets go of a Python object meanwhile is ended by force, and C++ then aborts a process that has
+    done all of its work ("terminate called without an active exception").
+
+    Args:
+        code: the exit code.
+    """
+    if not distributed.is_initialized() or distributed.get_backend() != 'gloo':
+        return
+    with suppress(RuntimeError):  # others may be gone already
+        distributed.destroy_process_group()
+    # as the interpreter does it: wait for threads, then run what was registered
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # closed
+            stream.flush()
+    os._exit(code)
 
 
 def _first_host(launcher: str) -> str:

@@ -20,7 +20,10 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/yolov5/ins_seg/yolov5_ins_n-v61_320_sample_instance.py'
 FIRST_EPOCHS = 3
-"""In these everything starts."""
+"""In these everything starts, ..."""
+FIRST_OF_MANY = 100
+"""... and until here, after 800 images, all has happened that one image in a hundred meets: the
+libraries behind rare augmentations come into the memory of each worker, 12 MB once."""
 MAX_GROWTH = 0.02
 POLL_S = 0.2
 END_S = 120
@@ -112,12 +115,14 @@ def growth(values: list[float]) -> float:
     return last / first - 1 if first else float(last > 0)
 
 
-def judge(samples: list[Sample]) -> list[str]:
-    """Return a line for each thing that is measured; those that grew begin with FAILED."""
-    steady = [one for one in samples if one.epoch > FIRST_EPOCHS]
+def judge(samples: list[Sample], first_epochs: int = FIRST_EPOCHS) -> list[str]:
+    """Return a line for each thing that is measured after the first epochs; those that grew begin
+    with FAILED.
+    """
+    steady = [one for one in samples if one.epoch > first_epochs]
     if len(steady) < 10:
         return [
-            f'FAILED: {len(samples)} epochs are too few, at least {FIRST_EPOCHS + 10} are needed'
+            f'FAILED: {len(samples)} epochs are too few, at least {first_epochs + 10} are needed'
         ]
     lines = []
     for name in ('main_kib', 'workers_kib', 'files', 'processes', 'threads', 'shared_maps'):
@@ -174,7 +179,7 @@ def main() -> None:
     args = parser.parse_args()
     samples = soak(args.work_dir.resolve(), args.epochs, args.minutes)
     print(f'{len(samples)} epochs, {samples[-1].seconds if samples else 0} s; {args.work_dir}')
-    lines = judge(samples)
+    lines = judge(samples, FIRST_OF_MANY if args.minutes else FIRST_EPOCHS)
     print('\n'.join(lines))
     sys.exit(any(line.startswith('FAILED') for line in lines))
 
