@@ -9,12 +9,13 @@ DEMO_DATA := data/sample_balloon
 DEMO_DIR := work_dirs/demo
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint clean venv
+.PHONY: help demo test lint docs clean venv
 
 help:
 	@echo 'make demo   install, make sample data, train, test, and say where the pictures are'
 	@echo 'make test   install and run the tests, but for the slowest'
 	@echo 'make lint   install and run the linters'
+	@echo 'make docs   install and build the documentation site in build/site'
 	@echo 'make venv   install into $(VENV)'
 	@echo 'make clean  remove $(VENV), caches, the sample data and the demo run'
 
@@ -55,6 +56,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo 'to look at it: $(BIN)/python -m http.server --directory build/site, then http://localhost:8000'
 
 clean:
 	rm -rf $(VENV) $(DEMO_DATA) $(DEMO_DIR) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
