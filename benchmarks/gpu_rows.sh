@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every figure of docs/benchmarks.md that needs a GPU, within nine minutes on one data-centre GPU with 16 cores.
 #
-#   benchmarks/gpu_rows.sh [OUT_DIR] [PART ...]     parts: startup predict pipeline step train train_amp (default: all)
+#   benchmarks/gpu_rows.sh [OUT_DIR] [PART ...]     parts: startup predict pipeline step train train_amp
+#                                             small_data (default: all)
 #
 # Needs the balloon set in data/balloon. OUT_DIR (default: $OUT, or work_dirs/bench_gpu) gets one JSON file of each
 # part and gpu_rows.log. A part that fails or takes too long does not stop the others; the exit status counts such
@@ -15,6 +16,7 @@ out=$(realpath -m "${1:-${OUT:-work_dirs/bench_gpu}}")
 parts=${*:2}
 cd "$(dirname "$0")/.." || exit 1
 config=configs/yolov5/ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_balloon_instance.py
+small_data=configs/yolov5/ins_seg/yolov5_ins_s-v61_640_1xb16-600e_balloon_instance_small_data.py
 python=${PYTHON:-python}
 device=${DEVICE:-cuda}
 budget=${SECONDS_LEFT:-520}
@@ -49,10 +51,10 @@ part() {
   return "$status"
 }
 
-# training NAME LIMIT [--amp]: train; if time runs out, report what was reached.
+# training NAME LIMIT CONFIG [--amp]: train; if time runs out, report what was reached.
 training() {
-  local name=$1 limit=$2 kept
-  shift 2
+  local name=$1 limit=$2 config=$3 kept
+  shift 3
   wanted "$name" || return 0
   local command=("$python" benchmarks/bench_train.py "$config" "$@" --out-dir "$runs/$name")
   # shellcheck disable=SC2206  # several arguments
@@ -82,10 +84,15 @@ nvidia-smi --query-gpu=name,driver_version --format=csv,noheader || echo 'no nvi
     --out "$out/pipeline.json" ${PIPELINE_OPTIONS:-}
   part step 110 "$python" benchmarks/bench_step.py --device "$device" --out "$out/step.json" ${STEP_OPTIONS:-}
 }
-# half of what is left, or all of it if this training is the only one
-if wanted train_amp; then share=$(($(left) / 2)); else share=$(left); fi
-training train "$share"
-training train_amp "$(left)" --amp
+# what is left, in equal parts
+trainings=0
+for name in train train_amp small_data; do wanted "$name" && ((trainings += 1)); done
+share() { echo $(($(left) / (trainings > 0 ? trainings : 1))); }
+training train "$(share)" "$config"
+wanted train && ((trainings -= 1))
+training train_amp "$(share)" "$config" --amp
+wanted train_amp && ((trainings -= 1))
+training small_data "$(left)" "$small_data" --amp --batch-size 16
 echo "=== finished after $SECONDS s; not finished or failed: ${failed[*]:-none}"
 exec >&- 2>&-
 wait "$log"  # for the log to be complete
