@@ -81,11 +81,12 @@ def decode_top(
     if tile_wh == size_wh:
         return img
     # by the ratios of the whole image, which sizes rounded to whole pixels would change
-    ratios = {'fx': tile_wh[0] / size_wh[0], 'fy': tile_wh[1] / size_wh[1]}
-    tile = cv2.resize(img[:needed], None, **ratios, interpolation=cv2.INTER_LINEAR)
+    ratio_x, ratio_y = (tile / size for tile, size in zip(tile_wh, size_wh, strict=True))
+    linear = cv2.INTER_LINEAR
+    tile = cv2.resize(img[:needed], None, fx=ratio_x, fy=ratio_y, interpolation=linear)
     # OpenCV copies what keeps its size, in place of scaling it by a little
     is_scaled = tile.shape[1] == tile_wh[0] and len(tile) >= rows and len(tile) != needed
-    return tile if is_scaled else None
+    return tile if is_scaled else None  # type: ignore[return-value]
 
 
 def decode_reduced(
