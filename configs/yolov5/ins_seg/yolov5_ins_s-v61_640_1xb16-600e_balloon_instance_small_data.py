@@ -5,7 +5,6 @@ _base_ = 'yolov5_ins_s-v61_syncbn_fast_8xb16-300e_balloon_instance.py'
 
 base_lr = 0.002
 max_epochs = 600
-num_last_epochs = 120  # of single images in place of mosaics
 train_batch_size_per_gpu = 16
 copypaste_prob = 0.5  # share of the objects pasted mirrored
 
@@ -17,20 +16,10 @@ anchors = [
 ]
 model = dict(bbox_head=dict(prior_generator=dict(base_sizes=anchors)))
 
-copy_paste = dict(type='YOLOv5CopyPaste', prob=copypaste_prob)
 train_pipeline = [
     *_base_.pre_transform,
-    # behind the affine, so that this and the mosaic still run as one step
-    *_base_.train_pipeline[2:4],
-    copy_paste,
-    *_base_.last_transform,
-]
-single_image_pipeline = [
-    *_base_.pre_transform,
-    dict(type='YOLOv5KeepRatioResize', scale=_base_.img_scale),
-    dict(type='LetterResize', scale=_base_.img_scale, allow_scale_up=True, pad_val=dict(img=114.0)),
-    dict(_base_.affine_transform, border=(0, 0)),
-    copy_paste,
+    *_base_.train_pipeline[2:4],  # mosaic and affine, which run as one step when neighbours
+    dict(type='YOLOv5CopyPaste', prob=copypaste_prob),
     *_base_.last_transform,
 ]
 train_dataloader = dict(
@@ -38,15 +27,8 @@ train_dataloader = dict(
 )
 
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=base_lr, weight_decay=0.05))
-custom_hooks = [
-    # an average over the last 300 or so of 2,400 iterations; the usual one is made for 100,000
-    dict(_base_.custom_hooks[0], momentum=0.003, gamma=300),
-    dict(
-        type='PipelineSwitchHook',
-        switch_epoch=max_epochs - num_last_epochs,
-        switch_pipeline=single_image_pipeline,
-    ),
-]
+# an average over the last 300 or so of 2,400 iterations; the usual one is made for 100,000
+custom_hooks = [dict(_base_.custom_hooks[0], momentum=0.003, gamma=300)]
 train_cfg = dict(max_epochs=max_epochs, val_interval=60)
 default_hooks = dict(
     # 100 iterations; a bias's rate of SGD, 0.1, is far too much for AdamW
