@@ -104,5 +104,6 @@ def test_a_fresh_process_builds_quietly() -> None:
         [sys.executable, '-c', FRESH], cwd=REPO, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == 'built'
+    # the fork onedl-mmdetection tells of a package of its makers at every import
+    assert [line for line in done.stdout.split('\n') if 'OneDL' not in line] == ['built', '']
     assert done.stderr.strip() == ''

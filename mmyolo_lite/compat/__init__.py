@@ -34,6 +34,7 @@ def install() -> None:
         config_text,
         installed_packages,
         mmcv_ext,
+        own_configs,
         versions,
         whole_files,
     )
@@ -44,6 +45,7 @@ def install() -> None:
     checkpoints.install()
     albu.install()
     config_text.install()
+    own_configs.install()
     whole_files.install()
     # from here on the alias scope answers too, which no import by mmengine would reach
     from mmyolo_lite import registry  # noqa: F401

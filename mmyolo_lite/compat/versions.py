@@ -10,12 +10,16 @@ TESTED = {
     'torch': ('2.4', '2.12'),
     'torchvision': ('0.19', '0.27'),
     'numpy': ('1.26', '2.5'),
-    'opencv-python': ('4.8', '6'),
+    'opencv-python': ('4.9', '6'),
     'mmengine': ('0.10.5', '0.11'),
     'mmcv': ('2.1', '2.2'),
     'mmcv-lite': ('2.1', '2.2'),
     'mmdet': ('3.3', '3.4'),
     'albumentations': ('2.0', '2.1'),
+    # maintained forks under the same import names
+    'onedl-mmengine': ('0.10.12', '0.11'),
+    'onedl-mmcv': ('2.3.6', '2.4'),
+    'onedl-mmdetection': ('3.5.1', '3.6'),
 }
 
 

@@ -69,6 +69,9 @@ def paint_balloon(canvas: np.ndarray, balloon: Balloon, light: np.ndarray) -> np
     left, top = (max(int(centre - reach_px), 0) for centre in balloon.centre_xy)
     right, bottom = (max(int(centre + reach_px) + 1, 0) for centre in balloon.centre_xy)
     window = canvas[top:bottom, left:right]
+    whole = np.zeros(canvas.shape[:2], np.float32)
+    if min(window.shape[:2]) < 2:  # all but outside of the picture
+        return whole
     y, x = np.mgrid[: window.shape[0], : window.shape[1]].astype(np.float32)
     x, y = x + left - balloon.centre_xy[0], y + top - balloon.centre_xy[1]
     cosine, sine = np.cos(balloon.turn), np.sin(balloon.turn)
@@ -87,7 +90,6 @@ def paint_balloon(canvas: np.ndarray, balloon: Balloon, light: np.ndarray) -> np
     )
     coverage = np.clip(0.5 - np.minimum(outside, knot), 0, 1).astype(np.float32)
     blend(window, coverage, _shade(balloon, side, lift, np.minimum(reach, 1), light))
-    whole = np.zeros(canvas.shape[:2], np.float32)
     whole[top:bottom, left:right] = coverage
     return whole
 

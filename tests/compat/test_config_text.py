@@ -2,17 +2,23 @@
 
 from unittest import mock
 
+import mmengine.config.config
 from mmengine.config import Config
 
 from mmyolo_lite.compat import config_text
+
+# the fork onedl-mmengine imports it where it is used
+FORMATTER = (
+    'mmengine.config.config.FormatCode'
+    if hasattr(mmengine.config.config, 'FormatCode')
+    else 'yapf.yapflib.yapf_api.FormatCode'
+)
 
 
 def test_text_is_formatted_once_and_again_after_a_change():
     config_text.install()
     config = Config(dict(lr=0.1, nested=dict(names=('a', 'b'))))
-    with mock.patch(
-        'mmengine.config.config.FormatCode', side_effect=lambda text, **_: (text, True)
-    ) as formatter:
+    with mock.patch(FORMATTER, side_effect=lambda text, **_: (text, True)) as formatter:
         first = config.pretty_text
         assert config.pretty_text == first
         assert formatter.call_count == 1
