@@ -87,7 +87,9 @@ class Origin:
 
 
 def level_of(prior: int, level_maps: Sequence[Tensor], num_base_priors: int) -> int:
-    """Return the level of a prior; maps of one output, over the levels, tell the sizes."""
+    """Return the level of a prior, counted over all levels; maps of one output (b, channels, h, w),
+    the finest first, tell the sizes.
+    """
     end = 0
     for level, level_map in enumerate(level_maps):
         end += level_map.shape[-2] * level_map.shape[-1] * num_base_priors

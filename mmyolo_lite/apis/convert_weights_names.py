@@ -143,7 +143,7 @@ def architecture(weights: Mapping[str, Tensor], num_base_priors: int = 3) -> Arc
     """Find the model that weights belong to.
 
     Args:
-        weights: by the names of this project.
+        weights: tensors by the names of this project.
         num_base_priors: A.
 
     Raises:
@@ -221,8 +221,8 @@ def with_identity_norms(
     """Give fused convolutions, which have a bias and no batch norm, a norm that adds the bias.
 
     Args:
-        weights: by the names of this project.
-        expected: state dict of the model.
+        weights: tensors by the names of this project.
+        expected: state dict of the model, whose shapes count.
 
     Returns:
         The weights, and the number of convolutions that were fused.

@@ -272,7 +272,7 @@ def _as_float(size: Any, like: Tensor) -> Tensor | float:
 
 def select_by_torchvision(boxes: Tensor, scores: Tensor, settings: Suppression) -> Tensor:
     """Select with PyTorch's operators and ``torchvision::nms``, all images and classes in one call;
-    see :data:`Select`.
+    for arguments and shapes see :data:`Select`.
     """
     image, label, prior = (scores > settings.score_thr).nonzero().unbind(dim=1)
     values = scores[image, label, prior]
@@ -309,7 +309,7 @@ class _OnnxNms(torch.autograd.Function):
 
 
 def select_by_onnx(boxes: Tensor, scores: Tensor, settings: Suppression) -> Tensor:
-    """Select with ONNX's operator; see :data:`Select`. No class needs more than the detections that
-    an image may have.
+    """Select with ONNX's operator; for arguments and shapes see :data:`Select`. No class needs more
+    than the detections that an image may have.
     """
     return _OnnxNms.apply(boxes, scores, settings)

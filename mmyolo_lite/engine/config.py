@@ -276,7 +276,7 @@ def enable_tta(config: Config) -> None:
     Raises:
         ConfigError: the config has none, or they merge boxes only and the model predicts masks.
     """
-    if 'tta_model' not in config or 'tta_pipeline' not in config:
+    if not config.get('tta_model') or not config.get('tta_pipeline'):
         raise ConfigError(
             '--tta needs tta_model and tta_pipeline in the config. '
             "Add '../_base_/det_p5_tta.py' to its _base_."

@@ -336,7 +336,7 @@ def check_arguments(
 
 
 def as_array(value: Any) -> np.ndarray:
-    """Return a tensor of any device, or what NumPy takes, as an array."""
+    """Return a tensor of any device, or what NumPy takes, as an array of the same shape."""
     if not isinstance(value, torch.Tensor):
         return np.asarray(value)
     value = value.detach().cpu()

@@ -325,7 +325,7 @@ def _build_faster(truth: Objects, found: list[dict], kind: str) -> Any:
 
 
 def summary(evaluated: Evaluated) -> tuple[NDArray[np.float64], list[str]]:
-    """Return the twelve scores in the order of :data:`STATS`, and a line about each.
+    """Return the twelve scores (12,) in the order of :data:`STATS`, and a line about each.
 
     As pycocotools: the mean over all thresholds for at most 100 detections, what follows for the
     third limit (the last, if there are fewer); -1 where nothing can be said.
@@ -355,7 +355,9 @@ def summary(evaluated: Evaluated) -> tuple[NDArray[np.float64], list[str]]:
 
 
 def mean_score(values: NDArray[np.float64], empty: float = math.nan) -> float:
-    """Return the mean of scores but for those of -1, or `empty` if there are none."""
+    """Return the mean of scores of any shape, 0 to 1, but for those of -1, or `empty` if there are
+    none.
+    """
     values = values[values > -1]
     return float(np.mean(values)) if values.size else empty
 

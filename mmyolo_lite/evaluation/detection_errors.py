@@ -108,6 +108,12 @@ def matched_overlaps(
 ) -> NDArray[np.float64]:
     """Return (D,) the overlap of each detection with the object it hits; without one, the largest
     with any object of its class.
+
+    Args:
+        iou: (D, G), see :func:`overlaps`.
+        found: the detections.
+        truth: the objects.
+        matches: (D,), see :func:`match`.
     """
     if not iou.size:
         return np.zeros(len(found.labels))
@@ -134,7 +140,9 @@ class Outcomes:
     objects: NDArray[np.int64]
 
     def of_class(self, label: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return scores and hits of what counts of a class, best first, equal ones in order."""
+        """Return scores (n,) and hits (n,) of the n detections of a class that count, best first,
+        equal ones in order.
+        """
         chosen = (self.labels == label) & ~self.ignored
         scores, hits = self.scores[chosen], self.hits[chosen]
         order = np.argsort(-scores, kind='stable')
@@ -147,7 +155,7 @@ def outcomes(
     """Join the images of a set.
 
     Args:
-        images: detections, objects and matches of each image.
+        images: detections, objects and matches (D,) of each image.
         num_classes: C.
         max_dets: the best detections an image and class that count, at most.
     """
@@ -175,7 +183,7 @@ def outcomes(
 
 
 def best_of_each_class(found: Found, count: int) -> NDArray[np.int64]:
-    """Return the indices of the `count` best detections of each class, in their order."""
+    """Return the indices (n,) of the `count` best detections of each class, in their order."""
     order = np.lexsort((-found.scores, found.labels))  # by class, best first, equal ones in order
     labels = found.labels[order]
     rank = np.arange(len(order)) - np.searchsorted(labels, labels)
@@ -253,7 +261,9 @@ def best_confidence(found: Curves, least: float) -> float:
 
 
 def class_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the means over the first axis of what is not nan; nan where all is."""
+    """Return the means (...,) over the first axis of (C, ...), of what is not nan; nan where all
+    is.
+    """
     known = ~np.isnan(values)
     total, number = np.where(known, values, 0.0).sum(axis=0), known.sum(axis=0)
     return np.where(number > 0, total / np.maximum(number, 1), np.nan)
@@ -282,7 +292,9 @@ class Errors(NamedTuple):
 def image_errors(
     found: Found, truth: Truth, matches: NDArray[np.int64], confidence: float
 ) -> Errors:
-    """Count the errors in an image among detections of at least a confidence."""
+    """Count the errors in an image among detections of at least a confidence, with matches (D,) of
+    :func:`match`.
+    """
     counted = matches[found.scores >= confidence]
     on_crowd = int(truth.crowd[counted[counted != NONE]].sum())
     missed = int((counted == NONE).sum())
@@ -291,7 +303,9 @@ def image_errors(
 
 
 def size_of(areas: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the place in :data:`SIZES` of each area; the smaller one on an edge."""
+    """Return the place in :data:`SIZES` of each area (n,) in square pixels, as (n,); the smaller
+    one on an edge.
+    """
     return np.searchsorted(AREA_EDGES, areas, side='left')
 
 

@@ -98,7 +98,7 @@ def plain(value: Any, digits: int = 4) -> Any:
 
 
 def plain_list(values: NDArray[np.float64], digits: int = 4) -> list[float | None]:
-    """Return rounded numbers, None in place of nan."""
+    """Return the numbers (n,) rounded, None in place of nan."""
     return [None if value != value else value for value in values.round(digits).tolist()]
 
 
@@ -130,7 +130,14 @@ def confusion_entry(
     score_thr: float = errors.CONFUSION_SCORE,
     iou_thr: float = errors.CONFUSION_IOU,
 ) -> dict[str, Any]:
-    """Return a confusion matrix and what it was counted with: ``matrix[predicted][true]``."""
+    """Return a confusion matrix and what it was counted with: ``matrix[predicted][true]``.
+
+    Args:
+        images: overlaps (D, G), detections and objects of each image.
+        classes: C names by label.
+        score_thr: least confidence of a detection that counts.
+        iou_thr: least overlap of a detection with the object it is counted with.
+    """
     matrix = errors.confusion_matrix(images, len(classes), score_thr, iou_thr)
     return {
         'labels': [*classes, 'background'],

@@ -47,7 +47,13 @@ class ExpMomentumEMA(BaseAveragedModel):
         self._known: tuple[Tensor | None, int, int] = (None, 0, 0)
 
     def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: int) -> None:
-        """Move one tensor; :meth:`update_parameters` moves all at once."""
+        """Move one tensor in place; :meth:`update_parameters` moves all at once.
+
+        Args:
+            averaged_param: of any shape.
+            source_param: of the same shape.
+            steps: updates so far.
+        """
         averaged_param.lerp_(source_param, self.momentum_at(int(steps)))
 
     def momentum_at(self, steps: int) -> float:

@@ -154,7 +154,7 @@ def stored_layer(
     """Return the order of the rows of the prediction layer in a state dict.
 
     Args:
-        weights: state dict of a detector.
+        weights: state dict of a detector, tensors by name.
         num_base_priors: A, which shapes do not tell.
         classes: names by label.
 

@@ -6,7 +6,9 @@ from torch import Tensor
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
-    """Return the mean of a tensor over all processes, without gradient; they all have to ask."""
+    """Return the mean over all processes of a tensor of any shape, the same in all of them, without
+    gradient; they all have to ask.
+    """
     values = values.detach()
     if get_world_size() > 1:
         values = values.clone()

@@ -5,13 +5,17 @@ from torch import Tensor
 
 
 def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
-    """Turn corners into centre and size, (..., 4) -> (..., 4); undone by :func:`cxcywh_to_xyxy`."""
+    """Turn corners x1, y1, x2, y2 (..., 4) into centre and size cx, cy, w, h (..., 4), in the same
+    unit; undone by :func:`cxcywh_to_xyxy`.
+    """
     top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
     return torch.cat(((top_left + bottom_right) / 2, bottom_right - top_left), dim=-1)
 
 
 def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
-    """Turn centre and size into corners, (..., 4) -> (..., 4); undone by :func:`xyxy_to_cxcywh`."""
+    """Turn centre and size cx, cy, w, h (..., 4) into corners x1, y1, x2, y2 (..., 4), in the same
+    unit; undone by :func:`xyxy_to_cxcywh`.
+    """
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
     return torch.cat((centre - half, centre + half), dim=-1)
 

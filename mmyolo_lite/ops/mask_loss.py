@@ -30,8 +30,8 @@ PixelLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def resize_target_masks(masks: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Resample masks or index maps (M, h, w) to `size_hw` with the older "nearest", keeping their
-    values.
+    """Resample masks or index maps (M, h, w) to (M, H, W), `size_hw`, with the older "nearest",
+    keeping their values.
     """
     if tuple(masks.shape[-2:]) == tuple(size_hw):
         return masks

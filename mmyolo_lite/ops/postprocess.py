@@ -22,16 +22,16 @@ class Letterbox:
     pad_ltrb: tuple[float, float, float, float] | None = None
 
     def to_original(self, boxes: Tensor) -> Tensor:
-        """Map xyxy boxes (..., 4) of the network input to the original image; undone by
-        :meth:`to_network`.
+        """Map xyxy boxes (..., 4) in pixels of the network input to pixels of the original image;
+        undone by :meth:`to_network`.
         """
         if self.pad_ltrb is not None:
             boxes = boxes - boxes.new_tensor(self.pad_ltrb[:2] * 2)
         return boxes / boxes.new_tensor(self.scale_wh * 2)
 
     def to_network(self, boxes: Tensor) -> Tensor:
-        """Map xyxy boxes (..., 4) of the original image to the network input; undone by
-        :meth:`to_original`.
+        """Map xyxy boxes (..., 4) in pixels of the original image to pixels of the network input;
+        undone by :meth:`to_original`.
         """
         boxes = boxes * boxes.new_tensor(self.scale_wh * 2)
         return boxes if self.pad_ltrb is None else boxes + boxes.new_tensor(self.pad_ltrb[:2] * 2)

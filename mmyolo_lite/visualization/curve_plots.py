@@ -36,12 +36,12 @@ def short_name(text: Any) -> str:
 
 
 def numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
-    """Return values as an array with nan in place of None."""
+    """Return values as an array (n,) with nan in place of None."""
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def column_means(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the mean of rows of one length at each place, of what is not nan."""
+    """Return the mean (n,) of rows (n,) at each place, of what is not nan."""
     table = np.array(rows)
     known = ~np.isnan(table)
     total = np.where(known, table, 0).sum(axis=0)

@@ -64,8 +64,8 @@ def _sample(maps: Tensor, positions: Tensor, dim: int) -> Tensor:
 
 
 def image_part(maps: Tensor, letterbox: Letterbox, input_hw: tuple[int, int]) -> Tensor:
-    """Return the cells (C, h', w') whose centres lie in the image, not in the padding; all, should
-    there be none.
+    """Return the cells (C, h', w') of maps (C, h, w) whose centres lie in the image, not in the
+    padding; all, should there be none. The network input has `input_hw` pixels.
     """
     for dim, pad, scale, side, original in _axes(letterbox, input_hw):
         centres = (torch.arange(maps.shape[dim]) + 0.5) * (side / maps.shape[dim])
@@ -172,7 +172,7 @@ class MapDrawing:
 
 
 def normalised(heat: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return a map without its negative part, from 0 to 1; all zero stays zero."""
+    """Return a map (h, w) without its negative part, from 0 to 1; all zero stays zero."""
     heat = np.maximum(np.nan_to_num(heat), 0).astype(np.float32)
     largest = heat.max(initial=0)
     return heat / largest if largest > 0 else heat

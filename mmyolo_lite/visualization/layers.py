@@ -125,7 +125,7 @@ def maps_in(output: Any) -> Iterator[Tensor]:
 
 
 def require_maps(layers: dict[str, nn.Module], outputs: dict[str, list[Tensor]]) -> None:
-    """Check that each layer gave maps.
+    """Check that each layer gave maps (B, C, h, w), as :func:`recorded_outputs` has them.
 
     Raises:
         ConfigError: one gave none; the message says what to name in its place.
@@ -141,7 +141,7 @@ def require_maps(layers: dict[str, nn.Module], outputs: dict[str, list[Tensor]])
 
 
 def require_one_map(layers: dict[str, nn.Module], outputs: dict[str, list[Tensor]]) -> None:
-    """Check that each layer gave one map.
+    """Check that each layer gave one map (B, C, h, w), as :func:`recorded_outputs` has them.
 
     Raises:
         ConfigError: one gave none or several; the message says what to name in its place.

@@ -129,7 +129,7 @@ def draw_sample(sample: Mapping[str, Any], legend: Legend, max_side: int) -> Ima
 
 
 def as_bgr(image: np.ndarray) -> Image:
-    """Return an image of any kind of pixels as (H, W, 3) uint8."""
+    """Return an image (H, W[, C]) of any kind of pixels as (H, W, 3) uint8."""
     image = np.asarray(image)
     if image.ndim == 2 or image.shape[2] == 1:
         image = cv2.cvtColor(image.reshape(image.shape[:2]), cv2.COLOR_GRAY2BGR)

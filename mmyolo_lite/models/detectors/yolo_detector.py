@@ -110,7 +110,14 @@ class YOLODetector(SingleStageDetector):
         return super().extract_feat(batch_inputs)
 
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss to minimise, and the losses to log: their means over all processes."""
+        """Return the loss to minimise, and the losses to log: their means over all processes.
+
+        Args:
+            losses: by name, tensors of any shape; their means count.
+
+        Returns:
+            The sum of those with "loss" in their name, a scalar, and scalars by name.
+        """
         loss, logged = super().parse_losses(losses)
         if get_world_size() > 1:
             means = mean_over_processes(torch.stack(list(logged.values())))

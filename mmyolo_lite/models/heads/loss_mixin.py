@@ -51,8 +51,11 @@ class LossMixin:
         """Return the losses of a batch, each of shape (1,); the batch is not changed.
 
         Args:
-            feats: L maps of the neck.
+            feats: L maps of the neck, (B, channels, h, w) each, the finest first.
             batch: the dict of the data preprocessor, or a list of data samples.
+
+        Raises:
+            DataError: a label or a mask does not fit the head.
         """
         maps = self.forward(feats)
         if not isinstance(batch, dict):
@@ -86,7 +89,14 @@ class LossMixin:
     def loss_terms(
         self, maps: Sequence[Any], batch: dict, targets: Tensor, positives: list[Positives]
     ) -> dict[str, Tensor]:
-        """Return the scaled terms for given positives (spec: loss.md 3.5)."""
+        """Return the scaled terms for given positives (spec: loss.md 3.5), each of shape (1,).
+
+        Args:
+            maps: of :meth:`forward`: classes, boxes and objectness of L levels first.
+            batch: the dict of the data preprocessor.
+            targets: what the positives index, see :func:`mmyolo_lite.ops.assign.assign_levels`.
+            positives: L.
+        """
         flags = self._kept_cells(maps[2], batch)
         weights = [self._weights(found, flag) for found, flag in zip(positives, flags, strict=True)]
         divisors = batch_divisors(positives, weights, flags, maps[2], self.ignore_iof_thr != -1)

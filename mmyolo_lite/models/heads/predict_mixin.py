@@ -52,7 +52,7 @@ class PredictMixin:
         """Return the detections of each image.
 
         Args:
-            feats: L maps of the neck.
+            feats: L maps of the neck, (B, channels, h, w) each, the finest first.
             batch_data_samples: B samples whose metainfo says how the image lies in the input.
             rescale: give results in the original image.
         """

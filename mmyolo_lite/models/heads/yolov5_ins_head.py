@@ -62,7 +62,15 @@ class YOLOv5InsHead(YOLOv5Head):
     def loss_terms(
         self, maps: Sequence[Any], batch: dict, targets: Tensor, positives: list[Positives]
     ) -> dict[str, Tensor]:
-        """Return the scaled terms of the detection head, and ``loss_mask``."""
+        """Return the scaled terms of the detection head, and ``loss_mask``, each of shape (1,).
+
+        Args:
+            maps: as in the detection head, with L levels of coefficients and the prototypes
+                (B, K, Hm, Wm) behind.
+            batch: the dict of the data preprocessor, with masks.
+            targets: as in the detection head.
+            positives: L.
+        """
         losses = super().loss_terms(maps, batch, targets, positives)
         loss_mask = self.mask_terms(maps, batch, targets, positives).sum().reshape(1)
         losses['loss_mask'] = loss_mask * self.loss_mask_weight * get_world_size()
@@ -71,7 +79,13 @@ class YOLOv5InsHead(YOLOv5Head):
     def mask_terms(
         self, maps: Sequence[Any], batch: dict, targets: Tensor, positives: list[Positives]
     ) -> Tensor:
-        """Return (L, B): for each level and image the mean over its positives, before weighting."""
+        """Return (L, B): for each level and image the mean over its positives, before weighting.
+
+        Arguments as in :meth:`loss_terms`.
+
+        Raises:
+            DataError: the batch has no masks, or of another form than the head.
+        """
         prototypes = maps[4]
         num_images = prototypes.shape[0]
         if not any(map(len, positives)):
