@@ -87,7 +87,7 @@ RULES = (
     Rule(r'benchmarks/bench_', Way.PARSED, 'measures for minutes'),
     Rule(r'^python3? -m venv', Way.NOT, 'makes an environment'),
     # it has advice, and the exit code 1, where something is wrong
-    Rule(r'collect_env\.py', Way.RUN, codes=(0, 1)),
+    Rule(r'collect_env\.py', Way.RUN, codes=(0, 1), is_slow=True),
     # ---- a journey ----
     Rule(
         r'download_dataset\.py --dataset-name balloon',
@@ -132,7 +132,7 @@ RULES = (
     Rule(r'report\.py', Way.LITTLE),
     Rule(r'(confusion_matrix|analyze_logs|vis_scheduler|get_flops|benchmark)\.py', Way.LITTLE),
     Rule(r'export\.py --info', Way.LITTLE),
-    Rule(r'export\.py FILE', Way.LITTLE, swaps=PUBLISHED),
+    Rule(r'export\.py FILE', Way.LITTLE, swaps=PUBLISHED, is_slow=True),
     Rule(r'export\.py', Way.LITTLE, removed=('model.onnx',)),
     Rule(r'publish_model\.py', Way.LITTLE, swaps=TRAINED),
     Rule(
