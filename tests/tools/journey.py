@@ -191,7 +191,7 @@ class WarmTools:
         """End the warm process."""
         if '_server' in vars(self):
             self._server.stdin.close()
-            self._server.wait(timeout=30)
+            self._server.wait(timeout=120)  # a busy machine takes its time
             self._server.stdout.close()
 
 
