@@ -343,7 +343,8 @@ def detections(
     """Return the detections of one image of a batch.
 
     Args:
-        outputs: of the network.
+        outputs: of the network for the batch, by their names in the file, whose metadata say
+            shapes and meanings.
         number: of the image in the batch.
         placement: how the image lies in the input.
         meta: metadata of the file.
