@@ -131,6 +131,8 @@ def docs(session: nox.Session) -> None:
 
 def _install(session: nox.Session, torch: str, others: str) -> None:
     """Install the dependencies of a cell, and the package as a wheel."""
+    # as pip does: tests take the warnings of compiling for errors
+    session.env['UV_COMPILE_BYTECODE'] = '1'
     tools = _requirements('tests.txt', r'pytest|hypothesis')
     runtime = _requirements('runtime.txt', r'(?!torch)')
     albumentations = _requirements('albu.txt')
@@ -149,7 +151,8 @@ def _install(session: nox.Session, torch: str, others: str) -> None:
         # the fork of mmcv is published as source, and compiles operations where it finds PyTorch
         session.install('setuptools>=77,<81', 'wheel')
         session.install('--no-build-isolation', *FORKS)
-        session.install(*PAIRS[torch], *pins, *kept, *onnx, *tools)
+        # it warns where it does not find faster-coco-eval, and tests take warnings for errors
+        session.install(*PAIRS[torch], *pins, *kept, *onnx, *tools, 'faster-coco-eval')
     else:
         session.install(*PAIRS[torch], *_pins(), *runtime, *onnx, *tools)
         if others == 'mmcv':  # source alone for every current PyTorch: compiles for half an hour
