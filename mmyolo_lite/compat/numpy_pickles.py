@@ -146,6 +146,15 @@ def _bytes(*arguments: Any) -> bytes:
     return b''
 
 
+def _encode(text: Any = None, encoding: Any = None) -> bytes:
+    """Stand in for ``_codecs.encode``, which other bytes are pickled as a call of; PyTorch knows it
+    by itself from 2.5 on.
+    """
+    if type(text) is not str or encoding != 'latin1' or (text and max(text) > '\xff'):
+        _refuse('_codecs.encode of anything but bytes')
+    return text.encode('latin1')
+
+
 def _named(stand_in: Any, module: str, name: str) -> Any:
     """Set the name that the allow-list knows `stand_in` by (``__name__`` before PyTorch 2.5)."""
     stand_in.__module__, stand_in.__qualname__, stand_in.__name__ = module, name, name
@@ -167,6 +176,7 @@ STAND_INS: list[Any] = [
     _named(_History, _HISTORY_MODULE, 'HistoryBuffer'),
     _named(_getattr, 'builtins', 'getattr'),
     _named(_bytes, 'builtins', 'bytes'),
+    _named(_encode, '_codecs', 'encode'),
     *_multiarray('core'),
     *_multiarray('_core'),
 ]
