@@ -14,7 +14,7 @@ import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 
 from mmyolo_lite.compat.checkpoints import load_from_local
-from mmyolo_lite.compat.numpy_pickles import unwrap
+from mmyolo_lite.compat.numpy_pickles import STAND_INS, unwrap
 from mmyolo_lite.errors import CheckpointError
 
 PLAIN = (3, '<', None, None, None, -1, -1, 0)
@@ -190,3 +190,22 @@ def test_the_refusal_is_what_the_message_shows(tmp_path: Path) -> None:
     torch.save({'x': array(dtype('U2'))}, tmp_path / 'a.pth', _use_new_zipfile_serialization=False)
     with pytest.raises(CheckpointError, match=r"\(numpy.dtype 'U2' is not allowed in a check"):
         load_from_local(str(tmp_path / 'a.pth'))
+
+
+ENCODE = next(one for one in STAND_INS if one.__name__ == 'encode')
+
+
+def test_bytes_are_made_of_text_as_pickles_write_them():
+    # PyTorch 2.4 has no entry of its own, and checkpoints hold arrays
+    assert f'{ENCODE.__module__}.{ENCODE.__name__}' == '_codecs.encode'
+    content = bytes(range(256))
+    assert ENCODE(content.decode('latin1'), 'latin1') == content
+    assert ENCODE('', 'latin1') == b''
+
+
+@pytest.mark.parametrize(
+    'arguments', [(), ('a',), ('a', 'utf-8'), ('a', 'zlib'), (b'a', 'latin1'), ('\u0100', 'latin1')]
+)
+def test_nothing_else_is_encoded(arguments):
+    with pytest.raises(pickle.UnpicklingError, match='not allowed in a checkpoint'):
+        ENCODE(*arguments)
