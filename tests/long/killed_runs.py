@@ -52,7 +52,7 @@ class Training:
             run_child(
                 {
                     'argv': [str(REPO / 'tools/train.py'), *arguments],
-                    'cwd': str(self.config.parent),
+                    'cwd': str(REPO),
                     'out': str(self.log),
                     'err': str(self.log.with_suffix('.err')),
                 }
@@ -102,11 +102,14 @@ def stop_when(
     child = training.start(resume)
     while (code := ended(child)) is None and not is_time():
         time.sleep(POLL_S)
+    error_file = training.log.with_suffix('.err')
+    errors = error_file.read_text() if error_file.exists() else ''
     if code is None:
         with suppress(ProcessLookupError):
             os.kill(child, SIGNALS[kind])
         code = wait(child)
-    errors = training.log.with_suffix('.err').read_text()
+    if kind != 'kill':  # behind that, workers may tell that their parent is gone
+        errors = error_file.read_text()
     if code == 0:
         return None
     if code not in (ENDS[kind], -SIGNALS[kind]) or 'Traceback' in errors:
