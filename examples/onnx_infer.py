@@ -553,7 +553,8 @@ def main() -> None:
     parser.add_argument('--json', type=Path, metavar='F', help='write what was found')
     parser.add_argument('--info', action='store_true', help='show what the file says of itself')
     args = parser.parse_args()
-    cv2.utils.logging.setLogLevel(0)  # its own lines about damaged files
+    # OpenCV's own lines about damaged files; before 4.13 the function stands elsewhere
+    getattr(cv2.utils, 'logging', cv2).setLogLevel(0)
     model = Model(args.model, args.score_thr)
     if args.info or args.input is None:
         print(json.dumps(model.meta, indent=1))

@@ -84,6 +84,7 @@ FRESH = """
 import warnings
 warnings.simplefilter('error')
 warnings.filterwarnings('ignore', '.*torch.jit.*|.*pkg_resources.*')
+warnings.filterwarnings('ignore', 'Implicitly cleaning up', ResourceWarning)  # PyTorch 2.4
 warnings.filterwarnings('ignore', category=ImportWarning)
 warnings.filterwarnings('ignore', category=DeprecationWarning, module='mm')
 import mmyolo_lite
@@ -106,4 +107,6 @@ def test_a_fresh_process_builds_quietly() -> None:
     assert done.returncode == 0, done.stderr
     # the fork onedl-mmdetection tells of a package of its makers at every import
     assert [line for line in done.stdout.split('\n') if 'OneDL' not in line] == ['built', '']
-    assert done.stderr.strip() == ''
+    # PyTorch 2.4 warns of its own optimizers, whatever is filtered
+    own = ('TorchScript', 'torch.distributed.optim')
+    assert [line for line in done.stderr.splitlines() if not any(x in line for x in own)] == []

@@ -65,13 +65,12 @@ def make_results(args: argparse.Namespace) -> 'Results':
 
 def make_predictor(args: argparse.Namespace, keep_images: bool = False) -> 'Predictor':
     """Return the predictor that the options of :func:`add_model_arguments` describe."""
-    import cv2
-
     from mmyolo_lite.apis.predictor import Predictor
+    from mmyolo_lite.compat import cv2_logging
     from mmyolo_lite.engine.published import checkpoint_of
 
     # its own lines about damaged files: they are named on stderr once, in words
-    cv2.utils.logging.setLogLevel(0)
+    cv2_logging.set_log_level(cv2_logging.SILENT)
     predictor = Predictor(
         args.config,
         checkpoint_of(args.config, args.checkpoint),

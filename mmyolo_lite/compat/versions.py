@@ -7,9 +7,9 @@ from packaging.version import InvalidVersion, Version
 
 TESTED = {
     # distribution: first version that works, first version not tried
-    'torch': ('2.4', '2.12'),
-    'torchvision': ('0.19', '0.27'),
-    'numpy': ('1.26', '2.5'),
+    'torch': ('2.4', '2.15'),
+    'torchvision': ('0.19', '0.30'),
+    'numpy': ('1.26', '2.6'),
     'opencv-python': ('4.9', '6'),
     'mmengine': ('0.10.5', '0.11'),
     'mmcv': ('2.1', '2.2'),

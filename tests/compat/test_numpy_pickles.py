@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,8 @@ def test_an_empty_history_loads_and_grows(tmp_path: Path) -> None:
 
 
 def test_a_file_cannot_change_the_methods_of_all_histories(tmp_path: Path) -> None:
-    torch.save(history(_statistics_methods={'mean': set}, mean=3), tmp_path / 'a.pth')
+    methods = {'mean': OrderedDict}  # every PyTorch loads that name
+    torch.save(history(_statistics_methods=methods, mean=3), tmp_path / 'a.pth')
     before = dict(HistoryBuffer._statistics_methods)
     assert load_from_local(str(tmp_path / 'a.pth')).mean() == 1.0
     assert HistoryBuffer._statistics_methods == before

@@ -28,7 +28,7 @@ def test_tested_versions_are_silent() -> None:
 
 
 @pytest.mark.parametrize(
-    ('name', 'version'), [('torch', '2.12.0'), ('numpy', '1.25.2'), ('mmdet', '4.0.0rc1')]
+    ('name', 'version'), [('torch', '2.15.0'), ('numpy', '1.25.2'), ('mmdet', '4.0.0rc1')]
 )
 def test_other_versions_warn_in_one_line(name: str, version: str) -> None:
     with (

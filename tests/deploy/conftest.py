@@ -20,7 +20,7 @@ Exporter = Callable[..., Path]
 
 def with_spread(toy: Toy) -> Toy:
     """Make the scores of random weights differ, as those of trained ones do."""
-    checkpoint = torch.load(toy.checkpoint)
+    checkpoint = torch.load(toy.checkpoint, weights_only=True)
     for name, value in checkpoint['state_dict'].items():
         if 'convs_pred' in name and name.endswith('weight'):
             value *= SPREAD

@@ -20,7 +20,7 @@ def trained(toy, tmp_path_factory):
     path = tmp_path_factory.mktemp('trained') / 'epoch_3.pth'
     config = Config.fromfile(str(toy.config))
     config.work_dir = '/home/somebody/secret'
-    weights = torch.load(toy.checkpoint)['state_dict']
+    weights = torch.load(toy.checkpoint, weights_only=True)['state_dict']
     other = {f'module.{name}': value + 1.0 for name, value in weights.items()}
     torch.save(
         {
@@ -48,7 +48,9 @@ def test_it_predicts_the_same_without_a_config(trained, toy, tmp_path, half, saf
     sha = hashlib.sha256(done.path.read_bytes()).hexdigest()[:8]
     assert done.path.name == f'epoch_3-{sha}.{"safetensors" if safetensors else "pth"}'
     assert [done.path] == list(tmp_path.iterdir())
-    size = sum(v.nbytes for v in torch.load(toy.checkpoint)['state_dict'].values())
+    size = sum(
+        v.nbytes for v in torch.load(toy.checkpoint, weights_only=True)['state_dict'].values()
+    )
     assert done.bytes_after < size / (2 if half else 1) + 200_000 < done.bytes_before
     assert b'somebody' not in done.path.read_bytes()
 
@@ -69,14 +71,14 @@ def test_it_can_be_published_again(trained, tmp_path):
     first = publish(trained, tmp_path / 'a').path
     second = publish(first, tmp_path / 'b', half=True).path
     assert first.name.startswith('a-') and second.name.startswith('b-')
-    inside = torch.load(second)['meta']['published']
+    inside = torch.load(second, weights_only=True)['meta']['published']
     assert inside['input_hw'] == [128, 128]
     assert inside['task'] == 'instance segmentation'
     assert load_model(second, str(second), 'cpu').has_masks
 
 
 def test_a_config_of_ones_own(trained, toy, tmp_path):
-    loaded = torch.load(trained)
+    loaded = torch.load(trained, weights_only=True)
     del loaded['meta']['cfg']
     torch.save(loaded, tmp_path / 'bare.pth')
     with pytest.raises(ConfigError, match='--config'):
@@ -93,7 +95,7 @@ def test_what_is_refused(trained, toy, tmp_path):
         publish(trained, tmp_path / 'file/out')
     with pytest.raises(ConfigError, match='without a config'):
         published_config(toy.checkpoint)
-    loaded = torch.load(trained)
+    loaded = torch.load(trained, weights_only=True)
     loaded['meta']['cfg'] = '__import__("os").system("touch /tmp/hacked")'
     torch.save(loaded, tmp_path / 'evil.pth')
     with pytest.raises(ConfigError, match='no assignment'):

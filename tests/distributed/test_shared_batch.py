@@ -14,7 +14,7 @@ def found(ranks, tmp_path_factory) -> dict[int, dict]:
     folder = tmp_path_factory.mktemp('shared')
     for world in (1, 2, 3):
         ranks.check(world, folder, SCRIPT, folder / f'{world}.pth')
-    return {world: torch.load(folder / f'{world}.pth') for world in (1, 2, 3)}
+    return {world: torch.load(folder / f'{world}.pth', weights_only=True) for world in (1, 2, 3)}
 
 
 @pytest.mark.parametrize('world', [2, 3])
