@@ -234,6 +234,12 @@ def can_show() -> bool:
     return 'GUI:                           NONE' not in cv2.getBuildInformation()
 
 
+def require_window(show: bool) -> None:
+    """Raise ConfigError if a window is asked for and none can be opened."""
+    if show and not can_show():
+        raise ConfigError('--show: no window can be opened here. Leave it out.')
+
+
 def deliver(
     named: Iterator[tuple[str, Image]],
     out_dir: Path | None,

@@ -16,9 +16,10 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mmyolo_lite.apis.browse import require_window
 from mmyolo_lite.apis.media import Image, Source
 from mmyolo_lite.apis.model import InferenceModel
-from mmyolo_lite.apis.predict_files import Failures, require_window, shows_end
+from mmyolo_lite.apis.predict_files import Failures, shows_end
 from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
 from mmyolo_lite.errors import ConfigError
 from mmyolo_lite.models.heads.results import measured_letterbox

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from mmyolo_lite.apis.browse import can_show
+from mmyolo_lite.apis.browse import require_window
 from mmyolo_lite.apis.label_files import CocoEntries
 from mmyolo_lite.apis.media import Image, Source, sources
 from mmyolo_lite.apis.prediction import Prediction
@@ -83,12 +83,6 @@ class Results:
         names: set[str] = set()
         for source in images if self.labelme else ():
             yield self.out_dir / _new_name(source.name, '.json', names)
-
-
-def require_window(show: bool) -> None:
-    """Raise ConfigError if a window is asked for and none can be opened."""
-    if show and not can_show():
-        raise ConfigError('--show: no window can be opened here. Leave it out.')
 
 
 class Failures:

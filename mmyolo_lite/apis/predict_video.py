@@ -10,9 +10,11 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
+from mmyolo_lite.apis.browse import require_window
 from mmyolo_lite.apis.media import Image
-from mmyolo_lite.apis.predict_files import require_window, shows_end
+from mmyolo_lite.apis.predict_files import shows_end
 from mmyolo_lite.apis.predictor import Predictor
+from mmyolo_lite.compat import cv2_logging
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.whole_files import check_out_dir, whole_file
 
@@ -74,12 +76,11 @@ class Video:
 @contextlib.contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """Keep OpenCV's own lines about what it tried off stderr."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(0)
+    level = cv2_logging.set_log_level(cv2_logging.SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        cv2_logging.set_log_level(level)
 
 
 class VideoFile:

@@ -156,3 +156,13 @@ def test_augmented_views_for_masks(segmenter, tools, tmp_path):
         tmp_path, 'tools/test.py', segmenter.config, segmenter.only('best_*.pth'), '--tta'
     ).check()
     assert 'coco/bbox_mAP: ' in done.out and 'coco/segm_mAP: ' in done.out
+
+
+def test_a_window_where_none_can_be_opened(segmenter, tools, tmp_path):
+    options = ('--show', '--work-dir', tmp_path / 'wd')
+    done = tools.run(
+        tmp_path, 'tools/test.py', segmenter.config, segmenter.only('best_*.pth'), *options
+    )
+    assert done.code == 1
+    assert done.err == 'error: --show: no window can be opened here. Leave it out.\n'
+    assert not (tmp_path / 'wd').exists()
