@@ -381,3 +381,18 @@ def test_of_several_processes_one_makes_it(images, place):
     for worker in workers:
         worker.join()
     assert sorted(found) == [(0, 3)] * 3 + [(3, 3)]
+
+
+def test_a_file_that_is_changed_as_soon_as_it_is_made(images, place, monkeypatch):
+    write_json = image_store_file.write_json
+
+    def write_and_touch(content, path):
+        write_json(content, path)
+        block = path.with_suffix('.images')
+        block.write_bytes(block.read_bytes() + b'more')
+
+    monkeypatch.setattr(image_store_file, 'write_json', write_and_touch)
+    with pytest.raises(DataError, match='was changed or removed as soon as it was made'):
+        loads_of(images, place)
+    monkeypatch.undo()
+    assert loads_of(images, place) == 3
