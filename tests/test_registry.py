@@ -85,6 +85,7 @@ import warnings
 warnings.simplefilter('error')
 warnings.filterwarnings('ignore', '.*torch.jit.*|.*pkg_resources.*')
 warnings.filterwarnings('ignore', 'Implicitly cleaning up', ResourceWarning)  # PyTorch 2.4
+warnings.filterwarnings('ignore', '.* deprecated - use ', DeprecationWarning)  # matplotlib < 3.10
 warnings.filterwarnings('ignore', category=ImportWarning)
 warnings.filterwarnings('ignore', category=DeprecationWarning, module='mm')
 import mmyolo_lite
