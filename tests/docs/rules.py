@@ -85,6 +85,7 @@ RULES = (
     Rule(r'^make (demo|test|lint)', Way.PARSED, 'takes minutes; the Makefile has the target'),
     Rule(r'(^|&& )(python -m )?pip install', Way.PARSED, 'changes the environment'),
     Rule(r'benchmarks/bench_', Way.PARSED, 'measures for minutes'),
+    Rule(r'tests/long/', Way.PARSED, 'trains for half an hour'),
     Rule(r'^python3? -m venv', Way.NOT, 'makes an environment'),
     # it has advice, and the exit code 1, where something is wrong
     Rule(r'collect_env\.py', Way.RUN, codes=(0, 1), is_slow=True),
