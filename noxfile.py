@@ -157,6 +157,7 @@ def _install(session: nox.Session, torch: str, others: str) -> None:
         session.install(*PAIRS[torch], *_pins(), *runtime, *onnx, *tools)
         if others == 'mmcv':  # source alone for every current PyTorch: compiles for half an hour
             mm = [line.replace('mmcv-lite', 'mmcv') for line in mm]
+            session.install('ninja', 'wheel')
         session.install('--no-build-isolation', *mm)
     _mend_opencv(session)
     session.install('--no-deps', '.')
