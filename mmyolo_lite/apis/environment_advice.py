@@ -47,7 +47,7 @@ DEFAULTS = {
     'numpy': 'numpy',
     'cv2': 'opencv-python',
     'pycocotools': 'pycocotools',
-    'albumentations': "'albumentations>=2,<3'",
+    'albumentations': "'albumentations>=2.0.3,<3'",
 }
 """What to install for an import name."""
 

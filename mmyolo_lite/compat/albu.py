@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-PIP_LINE = "pip install 'albumentations>=2.0,<3'"
+PIP_LINE = "pip install 'albumentations>=2.0.3,<3'"
 
 
 def install() -> None:

@@ -15,7 +15,7 @@ TESTED = {
     'mmcv': ('2.1', '2.2'),
     'mmcv-lite': ('2.1', '2.2'),
     'mmdet': ('3.3', '3.4'),
-    'albumentations': ('2.0', '2.1'),
+    'albumentations': ('2.0.3', '2.1'),
     # maintained forks under the same import names
     'onedl-mmengine': ('0.10.12', '0.11'),
     'onedl-mmcv': ('2.3.6', '2.4'),

@@ -5,11 +5,13 @@ import sys
 
 import pytest
 
+from tests.compat.test_mmcv_ext import FULL_MMCV
 from tests.tools import journey
 
-CHECK = """
+CHECK = f"""
 import mmcv.ops
-assert 'compat' in type(sys.modules['mmcv._ext']).__module__, 'the stand-in'
+is_stand_in = 'compat' in type(sys.modules['mmcv._ext']).__module__
+assert is_stand_in is not {FULL_MMCV}, 'the stand-in where there is no full mmcv'
 from mmengine.runner import CheckpointLoader
 loader = CheckpointLoader._get_checkpoint_loader('a.pth')
 assert loader.__module__ == 'mmyolo_lite.compat.checkpoints'
