@@ -301,6 +301,14 @@ def loads_masks(transform: Any) -> bool:
     return isinstance(inner, (list, tuple)) and any(map(loads_masks, inner))
 
 
+DISTINCT = (
+    *((220, 20, 60), (31, 119, 180), (44, 160, 44), (255, 127, 14), (148, 103, 189)),
+    *((23, 190, 207), (188, 189, 34), (227, 119, 194), (140, 86, 75), (127, 127, 127)),
+)
+"""Colours (R, G, B) of the first ten classes, which can be told apart: red, blue, green, orange,
+purple, cyan, olive, pink, brown and grey."""
+
+
 def complete_palette(palette: Any, num_classes: int) -> Any:
     """Return a palette with a colour for each class, on which drawing relies.
 
@@ -323,7 +331,8 @@ def complete_palette(palette: Any, num_classes: int) -> Any:
         raise ConfigError(
             f"metainfo['palette'] must be a list of colours (red, green, blue), got {palette!r}"
         ) from error
-    more = get_palette('random', num_classes)[len(colours) :]
+    random = get_palette('random', num_classes)[len(DISTINCT) :]
+    more = [*DISTINCT, *random][len(colours) : num_classes]
     return [*colours, *((int(red), int(green), int(blue)) for red, green, blue in more)]
 
 
@@ -338,7 +347,12 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
     def _load_metainfo(cls, metainfo: Any = None) -> dict:
         loaded = super()._load_metainfo(metainfo)
         check_classes(loaded.get('classes'))
-        loaded['palette'] = complete_palette(loaded.get('palette'), len(loaded['classes']))
+        palette = loaded.get('palette')
+        if 'palette' not in (metainfo or {}) and tuple(loaded['classes']) != tuple(
+            cls.METAINFO.get('classes', ())
+        ):
+            palette = None  # COCO's colours say nothing about other classes, and two are alike
+        loaded['palette'] = complete_palette(palette, len(loaded['classes']))
         return loaded
 
     def load_data_list(self) -> list[dict]:

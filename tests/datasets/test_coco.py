@@ -11,7 +11,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from mmyolo_lite.datasets import YOLOv5CocoDataset
-from mmyolo_lite.datasets.coco import complete_palette
+from mmyolo_lite.datasets.coco import DISTINCT, complete_palette
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.registry import DATASETS
 
@@ -356,9 +356,20 @@ def test_each_class_gets_a_colour(palette, start):
     assert all(isinstance(value, int) for colour in filled for value in colour)
 
 
+def test_own_classes_have_colours_that_differ(build):
+    palette = build(classes=('cat', 'dog')).metainfo['palette']
+    assert palette == [(220, 20, 60), (31, 119, 180)], 'those of COCO are two dark reds'
+    squares = [
+        sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
+        for number, one in enumerate(DISTINCT)
+        for other in DISTINCT[:number]
+    ]
+    assert min(squares) > 50**2
+    given = YOLOv5CocoDataset._load_metainfo(dict(classes=('cat', 'dog'), palette=[(1, 2, 3)]))
+    assert given['palette'][0] == (1, 2, 3)
+
+
 def test_the_dataset_completes_its_palette(build):
-    dataset = build(classes=('cat', 'dog'))
-    assert len(dataset.metainfo['palette']) >= 2
     names = tuple(f'class {i}' for i in range(90))
     dataset = build(content(categories=names), classes=names)
     assert len(dataset.metainfo['palette']) == 90, 'the names of COCO have 80'
