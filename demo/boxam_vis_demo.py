@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from mmyolo_lite.apis.choices import CAM_METHODS, CAM_TARGETS
-from mmyolo_lite.apis.cli import run_cli
+from mmyolo_lite.apis.cli import parse_with_checkpoint, run_cli
 from mmyolo_lite.apis.look_inside_cli import add_shared_arguments, look_inside
 
 
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--batch-size', type=int, default=8, help='channels that ablation takes together'
     )
-    return parser.parse_args()
+    return parse_with_checkpoint(parser)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from mmyolo_lite.apis.cli import run_cli
+from mmyolo_lite.apis.cli import parse_with_checkpoint, run_cli
 from mmyolo_lite.apis.look_inside_cli import add_shared_arguments, look_inside
 
 
@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         help='of these channels (default: 2 2)',
     )
     parser.add_argument('--alpha', type=float, default=0.5, help='opacity of maps (default: 0.5)')
-    return parser.parse_args()
+    return parse_with_checkpoint(parser)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import argparse
 
 from mmyolo_lite import startup
 from mmyolo_lite.apis import predict_cli
-from mmyolo_lite.apis.cli import run_cli
+from mmyolo_lite.apis.cli import parse_with_checkpoint, run_cli
 
 
 def parse_args() -> argparse.Namespace:
@@ -13,7 +13,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('img', help='image, folder (with its sub-folders), pattern, or URL')
     predict_cli.add_model_arguments(parser)
     predict_cli.add_result_arguments(parser)
-    return parser.parse_args()
+    return parse_with_checkpoint(parser)
 
 
 def main() -> None:

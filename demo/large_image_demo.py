@@ -4,7 +4,7 @@ import argparse
 
 from mmyolo_lite import startup
 from mmyolo_lite.apis import predict_cli
-from mmyolo_lite.apis.cli import run_cli
+from mmyolo_lite.apis.cli import parse_with_checkpoint, run_cli
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--debug', action='store_true', help='write a picture of each tile to <stem>_tiles too'
     )
-    return parser.parse_args()
+    return parse_with_checkpoint(parser)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmyolo_lite import startup
 from mmyolo_lite.apis import predict_cli
-from mmyolo_lite.apis.cli import run_cli
+from mmyolo_lite.apis.cli import parse_with_checkpoint, run_cli
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--wait-time', type=float, default=0.001, help='seconds that a frame stays (default: 0.001)'
     )
-    return parser.parse_args()
+    return parse_with_checkpoint(parser)
 
 
 def main() -> None:

@@ -6,7 +6,12 @@ import argparse
 import sys
 
 from mmyolo_lite import startup
-from mmyolo_lite.apis.cli import add_checkpoint_argument, add_config_arguments, run_cli
+from mmyolo_lite.apis.cli import (
+    add_checkpoint_argument,
+    add_config_arguments,
+    parse_with_checkpoint,
+    run_cli,
+)
 from mmyolo_lite.deploy import options as choices
 
 
@@ -44,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--info', metavar='FILE', help='print what an exported file says about itself, and end'
     )
-    return parser.parse_args()
+    return parse_with_checkpoint(parser)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from mmyolo_lite.apis.cli import (
     add_config_arguments,
     add_launcher_arguments,
     add_vis_argument,
+    parse_with_checkpoint,
     run_cli,
 )
 from mmyolo_lite.deploy.options import is_exported
@@ -33,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--tta', action='store_true', help='test with augmented views')
     add_vis_argument(parser)
     add_launcher_arguments(parser)
-    args = parser.parse_args()
+    args = parse_with_checkpoint(parser)
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out is {args.out}; its name must end in .pkl or .pickle')
     return args

@@ -52,7 +52,7 @@ def main() -> None:
     from mmyolo_lite.engine.auto_scale_lr import enable_auto_scale_lr
 
     config = configs.load_config(args.config, args.cfg_options, configs.TRAIN_PARTS)
-    configs.check_files(config, configs.TRAIN_PARTS)
+    configs.check_files(config, configs.TRAIN_PARTS, args.resume)
     configs.set_work_dir(config, args.work_dir, args.config)
     watching.choose_backends(config, args.vis)
     configs.set_launcher(config, args.launcher, args.local_rank)

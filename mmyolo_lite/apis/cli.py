@@ -3,7 +3,7 @@ user can mend, and an exit code.
 """
 
 import sys
-from argparse import SUPPRESS, Action, ArgumentParser
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,21 @@ def add_checkpoint_argument(parser: ArgumentParser, kinds: str = 'path or URL') 
         nargs='?',
         help=f'{kinds}; left out with a published checkpoint in place of the config',
     )
+
+
+def parse_with_checkpoint(parser: ArgumentParser) -> Namespace:
+    """Parse a command line with :func:`add_checkpoint_argument`; options may stand before the
+    checkpoint. Ends the process with a message for more than one.
+    """
+    args, more = parser.parse_known_intermixed_args()
+    if more and not any(one.startswith('-') for one in more):
+        parser.error(
+            f'one checkpoint is taken, and {args.checkpoint} {" ".join(more)} are {1 + len(more)}. '
+            'Where a pattern such as best_*.pth fits several files, name one of them.'
+        )
+    if more:
+        parser.error(f'unrecognized arguments: {" ".join(more)}')
+    return args
 
 
 def add_vis_argument(parser: ArgumentParser) -> None:

@@ -184,7 +184,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     """
     path = os.path.expanduser(filename)
     if not os.path.isfile(path):
-        raise CheckpointError(f'Checkpoint not found: {filename}. {_hint(path)}')
+        raise CheckpointError(f'Checkpoint not found: {filename}. {checkpoints_beside(path)}')
     if path.lower().endswith('.safetensors'):
         return _read_safetensors(path, filename)
     return _read(path, map_location, filename, os.path.getsize(path))
@@ -345,7 +345,8 @@ def _advice(why: str) -> str:
     return f'If you trust its source, set {TRUST_VARIABLE}=1.'
 
 
-def _hint(path: str) -> str:
+def checkpoints_beside(path: str) -> str:
+    """Return a sentence about the checkpoints in the folder of a file that is missing."""
     folder = Path(path).parent
     if not folder.is_dir():
         return f'The folder {folder} does not exist.'

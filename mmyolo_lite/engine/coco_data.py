@@ -20,6 +20,7 @@ from mmyolo_lite.engine.checks import (
     join_root,
     type_name,
 )
+from mmyolo_lite.engine.config_places import Places
 from mmyolo_lite.errors import ConfigError, DataError
 
 BLOCK = 'coco_data'
@@ -40,22 +41,32 @@ def complete_data(config: Any, strict: bool = True, options: Collection[str] = (
     Args:
         config: changed in place.
         strict: see :func:`derive_classes`.
-        options: dotted keys that the command line has set; a number of classes among them stays,
-            to be compared with the names.
+        options: dotted keys that the command line has set; a number of classes among them, or in
+            the file that has the block, stays, to be compared with the names.
 
     Raises:
         ConfigError: see :func:`expand_coco_data`.
         DataError: see :func:`derive_classes`.
     """
     given = head_module_config(config).get('num_classes')
+    is_meant = NUM_CLASSES in options or _is_beside_block(config)
     has_block = expand_coco_data(config)
-    if has_block and NUM_CLASSES in options:
+    if has_block and is_meant:
         head_config(config)['head_module']['num_classes'] = given
     derive_classes(config, strict)
     if has_block:
         scale_class_loss(config)
         if 'metainfo' in config:  # a variable of the inherited config
             config.metainfo = next(_coco_datasets(config), config).get('metainfo')
+
+
+def _is_beside_block(config: Any) -> bool:
+    """Say whether the number of classes is set in the file that has the block, not inherited."""
+    if config.get(BLOCK) is None:
+        return False
+    places = Places(config)
+    number, block = places.find(NUM_CLASSES), places.find(BLOCK)
+    return number is not None and block is not None and number.file is block.file
 
 
 def expand_coco_data(config: Any) -> bool:

@@ -18,7 +18,12 @@ from mmyolo_lite.engine.checks import (
     typed_nodes,
 )
 from mmyolo_lite.engine.coco_data import complete_data
-from mmyolo_lite.engine.config_fields import check_annotation_files, check_run, check_shape
+from mmyolo_lite.engine.config_fields import (
+    check_annotation_files,
+    check_run,
+    check_shape,
+    check_start,
+)
 from mmyolo_lite.engine.config_loading import read_config, similar_configs
 from mmyolo_lite.engine.config_names import (
     FIELDS_OF_VARIABLES,
@@ -92,18 +97,22 @@ def load_config(
     return config
 
 
-def check_files(config: Config, needs: Sequence[str]) -> None:
-    """Check that the annotation files of a run exist.
+def check_files(config: Config, needs: Sequence[str], resume: str | None = None) -> None:
+    """Check that the files of a run exist: annotations, and weights that a training starts from.
 
     Args:
         config: from :func:`load_config`.
         needs: :data:`TRAIN_PARTS` or :data:`TEST_PARTS`.
+        resume: what is resumed, in which case the training does not start from ``load_from``.
 
     Raises:
         ConfigError: one does not.
     """
-    if 'runner_type' not in config:
-        check_annotation_files(config, _RUNS[tuple(needs)])
+    if 'runner_type' in config:
+        return
+    check_annotation_files(config, _RUNS[tuple(needs)])
+    if tuple(needs) == TRAIN_PARTS and resume is None:
+        check_start(config)
 
 
 def _check_names(path: str | Path, config: Config, needs: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.fileio import exists
 
 from mmyolo_lite import registry
+from mmyolo_lite.compat.checkpoints import checkpoints_beside
 from mmyolo_lite.engine.build_errors import unknown_type
 from mmyolo_lite.engine.checks import (
     LOADERS,
@@ -116,6 +117,26 @@ def check_annotation_files(config: Any, run: str) -> None:
     with placed(config):
         for path, file, root in _annotation_files(config, run):
             _check_file(path, file, root)
+
+
+def check_start(config: Any) -> None:
+    """Check that the weights which a training starts from, ``load_from``, are there.
+
+    Raises:
+        ConfigError: it is the path of a file that does not exist.
+    """
+    start = config.get('load_from')
+    if not isinstance(start, str) or '://' in start or os.path.exists(os.path.expanduser(start)):
+        return
+    with placed(config):
+        raise Mistake(
+            'load_from',
+            f'Checkpoint not found: {start}, from which the training is to start. '
+            f'{checkpoints_beside(start)} Official weights (.pt) become one with '
+            'tools/model_converters/yolov5_to_mmyolo.py; --cfg-options load_from=FILE takes '
+            'another, and load_from=None starts from random weights.',
+            start,
+        )
 
 
 def _check_part(part: Part, config: Any) -> None:

@@ -64,6 +64,17 @@ def test_the_block_sets_all_that_belongs_together(base: Path, data: Path) -> Non
     check_config(config)
 
 
+def test_a_number_of_classes_beside_the_block_is_compared(data: Path) -> None:
+    path = data / 'mine.py'
+    number = 'model = dict(bbox_head=dict(head_module=dict(num_classes={})))\n'
+    block = f'_base_ = {str(SEGMENTATION)!r}\ncoco_data = {dict(data_root=str(data), **FILES)!r}\n'
+    path.write_text(block + number.format(5))
+    with pytest.raises(ConfigError, match='num_classes is 5.* Set num_classes to 3'):
+        check_config(load_config(path, needs=TRAIN_PARTS))
+    path.write_text(block + number.format(3))
+    assert load_config(path, needs=TRAIN_PARTS).model.bbox_head.head_module.num_classes == 3
+
+
 def test_the_expanded_config_means_the_same_when_read_again(data: Path) -> None:
     config = load(data, dict(data_root=str(data), **FILES))
     config.dump(data / 'dumped.py')

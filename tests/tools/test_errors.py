@@ -263,6 +263,14 @@ def test_missing_checkpoint(segmenter, tools, data, tmp_path):
         assert_one_line(done, f'Checkpoint not found: {missing}', 'epoch_3.pth')
 
 
+def test_missing_weights_to_start_from(tools, data, tmp_path):
+    extra = "\nload_from = 'checkpoints/no.pth'\n"
+    done = train(tools, tmp_path, data, '--work-dir', tmp_path / 'wd', extra=extra)
+    parts = ('wrong.py, line ', 'Checkpoint not found: checkpoints/no.pth', 'yolov5_to_mmyolo.py')
+    assert_one_line(done, *parts)
+    assert 'dataset check' not in done.out and not (tmp_path / 'wd').exists()
+
+
 def test_checkpoint_of_another_model(detector, segmenter, tools, tmp_path):
     boxes = detector.only('best_*.pth')
     done = tools.run(tmp_path, 'tools/test.py', segmenter.config, boxes)
