@@ -548,7 +548,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
     parser.add_argument('model', help='exported .onnx file')
     parser.add_argument('input', nargs='?', type=Path, help='photo, folder or video')
-    parser.add_argument('--out', type=Path, default=Path('output'), help='folder of pictures')
+    parser.add_argument(
+        '--out', type=Path, default=Path('output'), help='folder of pictures (default: output)'
+    )
     parser.add_argument('--score-thr', type=float, help='keep objects above it')
     parser.add_argument('--json', type=Path, metavar='F', help='write what was found')
     parser.add_argument('--info', action='store_true', help='show what the file says of itself')

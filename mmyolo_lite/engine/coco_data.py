@@ -20,6 +20,8 @@ from mmyolo_lite.engine.checks import (
     join_root,
     type_name,
 )
+from mmyolo_lite.engine.config_fields import check_annotation_file
+from mmyolo_lite.engine.config_mistakes import placed
 from mmyolo_lite.engine.config_places import Places
 from mmyolo_lite.errors import ConfigError, DataError
 
@@ -106,6 +108,26 @@ def expand_coco_data(config: Any) -> bool:
     for name in set(block) & set(config):  # MMYOLO's variables of these names, now out of date
         config[name] = block[name]
     return True
+
+
+def check_block_files(config: Any, block: Any, run: str = 'train') -> None:
+    """Check that the annotation files of a block exist.
+
+    Args:
+        config: where the block was.
+        block: the block.
+        run: ``'train'``, which reads those of training and validation, or ``'test'``.
+
+    Raises:
+        ConfigError: one does not; with the place in the config.
+    """
+    root = block.get('data_root') or ''
+    of_test = 'test_ann_file' if 'test_ann_file' in block else 'val_ann_file'
+    names = NEEDED if run == 'train' else (of_test,)
+    with placed(config):
+        for name in names:
+            file = join_root(root, block[name])
+            check_annotation_file(f'{BLOCK}.{name}', file, f'{BLOCK}.data_root', root)
 
 
 def _check_block(block: Any) -> None:

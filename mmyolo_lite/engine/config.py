@@ -17,7 +17,7 @@ from mmyolo_lite.engine.checks import (
     type_name,
     typed_nodes,
 )
-from mmyolo_lite.engine.coco_data import complete_data
+from mmyolo_lite.engine.coco_data import BLOCK, check_block_files, complete_data
 from mmyolo_lite.engine.config_fields import (
     check_annotation_files,
     check_run,
@@ -33,7 +33,7 @@ from mmyolo_lite.engine.config_names import (
 )
 from mmyolo_lite.engine.config_places import parse
 from mmyolo_lite.engine.published import is_weights, published_config
-from mmyolo_lite.errors import ConfigError
+from mmyolo_lite.errors import ConfigError, DataError
 
 TRAIN_PARTS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 TEST_PARTS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
@@ -85,7 +85,14 @@ def load_config(
     if is_plain:
         _check_names(path, config, needs)
     check_shape(config)
-    complete_data(config, strict=bool(needs), options=options or ())
+    block = config.get(BLOCK)
+    object.__setattr__(config, '_coco_data', block)  # for messages
+    try:
+        complete_data(config, strict=bool(needs), options=options or ())
+    except DataError:
+        if block is not None:
+            check_block_files(config, block)  # a missing file is a mistake in the config
+        raise
     lacking = [part for part in needs if not config.get(part)]
     if lacking:
         raise ConfigError(
@@ -110,8 +117,12 @@ def check_files(config: Config, needs: Sequence[str], resume: str | None = None)
     """
     if 'runner_type' in config:
         return
-    check_annotation_files(config, _RUNS[tuple(needs)])
-    if tuple(needs) == TRAIN_PARTS and resume is None:
+    run = _RUNS[tuple(needs)]
+    block = getattr(config, '_coco_data', None)
+    if block is not None:
+        check_block_files(config, block, run)
+    check_annotation_files(config, run)
+    if run == 'train' and resume is None:
         check_start(config)
 
 

@@ -116,7 +116,7 @@ def check_annotation_files(config: Any, run: str) -> None:
     """
     with placed(config):
         for path, file, root in _annotation_files(config, run):
-            _check_file(path, file, root)
+            check_annotation_file(path, file, path.replace('.ann_file', '.data_root'), root)
 
 
 def check_start(config: Any) -> None:
@@ -198,7 +198,18 @@ def _annotation_files(config: Any, run: str) -> Iterator[tuple[str, str, str]]:
                 yield f'{name}.ann_file', file, ''
 
 
-def _check_file(path: str, file: str, root: str) -> None:
+def check_annotation_file(path: str, file: str, root_path: str, root: str) -> None:
+    """Check that an annotation file exists.
+
+    Args:
+        path: field of the config that has its name.
+        file: the file.
+        root_path: field of the config that has the folder it is seen from.
+        root: that folder, '' for none.
+
+    Raises:
+        Mistake: it does not.
+    """
     if '://' in file or exists(file):
         return
     folder = os.path.dirname(file)
@@ -206,7 +217,7 @@ def _check_file(path: str, file: str, root: str) -> None:
         folder = os.path.dirname(folder)
     there = sorted(name for name in os.listdir(folder or '.') if not name.startswith('.'))[:6]
     in_root = root and not os.path.isdir(root)
-    field = path.replace('.ann_file', '.data_root') if in_root else path
+    field = root_path if in_root else path
     what = f'{field} {root} is no folder' if in_root else f'{path} does not exist'
     raise Mistake(
         field,

@@ -157,4 +157,8 @@ def test(config: Config) -> dict[str, float]:
         runner = build_runner(config)
         runner.register_hook(CheckpointFitHook())
         with config_errors(config):
-            return runner.test()
+            metrics = runner.test()
+        show_dir = config.get('default_hooks', {}).get('visualization', {}).get('test_out_dir')
+        if show_dir is not None:
+            print_log(f'pictures: {Path(runner.work_dir) / runner.timestamp / show_dir}', 'current')
+        return metrics

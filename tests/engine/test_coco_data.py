@@ -10,8 +10,8 @@ from mmengine.config import Config
 
 from mmyolo_lite.engine.checks import check_config
 from mmyolo_lite.engine.coco_data import derive_classes
-from mmyolo_lite.engine.config import TRAIN_PARTS, load_config
-from mmyolo_lite.errors import ConfigError, DataError
+from mmyolo_lite.engine.config import TRAIN_PARTS, check_files, load_config
+from mmyolo_lite.errors import ConfigError
 from tests.shared_data import REPO
 
 YOLOV5 = REPO / 'configs/yolov5'
@@ -73,6 +73,21 @@ def test_a_number_of_classes_beside_the_block_is_compared(data: Path) -> None:
         check_config(load_config(path, needs=TRAIN_PARTS))
     path.write_text(block + number.format(3))
     assert load_config(path, needs=TRAIN_PARTS).model.bbox_head.head_module.num_classes == 3
+
+
+@pytest.mark.parametrize(
+    ('block', 'words'),
+    [
+        ({'data_root': 'no/such'}, r'mine\.py, line 2.*coco_data\.data_root no/such is no folder'),
+        (
+            {'train_ann_file': 'a/tarin.json'},
+            r'mine\.py, line 2.*coco_data\.train_ann_file does not exist.*/a has train\.json',
+        ),
+    ],
+)
+def test_missing_annotations_name_the_line(block: dict, words: str, data: Path) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_files(load(data, dict(data_root=str(data), **FILES) | block), TRAIN_PARTS)
 
 
 def test_the_expanded_config_means_the_same_when_read_again(data: Path) -> None:
@@ -161,7 +176,7 @@ def test_a_missing_annotation_file_is_named(data: Path, capsys: pytest.CaptureFi
     config = load(data, dict(data_root=str(data), **FILES))
     assert tuple(config.train_dataloader.dataset.metainfo.classes) == FRUIT, 'from validation'
     (data / 'a/val.json').unlink()
-    with pytest.raises(DataError, match=re.escape(f'not found: {data}/a/train.json')):
+    with pytest.raises(ConfigError, match=re.escape(f'not found: {data}/a/train.json')):
         load(data, dict(data_root=str(data), **FILES))
     load_config(data / 'mine.py')
     assert 'warning: the names of the classes are unknown' in capsys.readouterr().err

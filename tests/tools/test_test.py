@@ -32,6 +32,7 @@ def run_test(segmenter, tools, folder: Path, *options: str):
     )
     done.check()
     (pictures,) = (folder / 'wd').glob('*/show_results')
+    assert f'pictures: {pictures}' in done.out
     return done, {path.name: cv2.imread(str(path)) for path in pictures.iterdir()}
 
 
