@@ -79,6 +79,11 @@ PUBLISHED = ((word('FILE'), 'published.pth'),)
 FRUIT = ((word('CONFIG'), CUSTOM),)
 TRAINED = ((word('CKPT'), f'work_dirs/{NAME}/epoch_1.pth'),)
 LABELS = ((word('DIR'), 'labels'),)
+SUBSET = (
+    (word('COCO_DIR'), 'data/coco'),
+    (word('OUT_DIR'), 'data/subset'),
+    ('person car( chair)?', 'person'),
+)
 
 RULES = (
     # ---- parsed alone ----
@@ -118,7 +123,8 @@ RULES = (
         swaps=((r'$', ' --train 4 --val 2 --size 96'),),
         removed=('data/sample_balloon',),
     ),
-    Rule(r'(extract_subcoco|browse_coco_json)\.py', Way.LITTLE),
+    Rule(r'extract_subcoco\.py', Way.LITTLE, swaps=SUBSET),
+    Rule(r'browse_coco_json\.py', Way.LITTLE),
     Rule(r'coco_split\.py', Way.LITTLE, removed=('data/fruit/train.json', 'data/fruit/val.json')),
     Rule(r'check_dataset\.py', Way.LITTLE, codes=(0, 1)),
     Rule(

@@ -116,7 +116,7 @@ def write_data(root: Path) -> None:
         shutil.copytree(data / split, root / f'data/coco/{split}2017')
         content = json.loads((data / f'{split}.json').read_text())
         coco = root / f'data/coco/annotations/instances_{split}2017.json'
-        coco.write_text(json.dumps(content | {'categories': [{'id': 1, 'name': 'person'}]}))
+        coco.write_text(json.dumps(content | {'categories': [{'id': 0, 'name': 'person'}]}))
         for folder in (fruit, fruit / 'annotations'):
             folder.mkdir(exist_ok=True)
             shutil.copy(data / f'{split}.json', folder)
