@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmdet.visualization import get_palette
 from mmengine.runner import set_random_seed
 from tqdm import tqdm
 
 from mmyolo_lite.apis.choices import DEFAULT_OUT_DIR, MODES, PHASES
 from mmyolo_lite.apis.datasets import build_datasets
 from mmyolo_lite.datasets.coco_checks import check_classes_exist, read_coco_json
+from mmyolo_lite.datasets.palette import complete_palette
 from mmyolo_lite.datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
 from mmyolo_lite.engine.checks import innermost_datasets, type_name
 from mmyolo_lite.engine.config import has_masks
@@ -186,7 +186,7 @@ def pictures_of_json(
     images = list(content['images'])
     if options.shuffle:
         np.random.default_rng(options.seed).shuffle(images)  # type: ignore[arg-type]
-    legend = Legend(names, get_palette('random', max(len(names), 1)))
+    legend = Legend(names, complete_palette(None, max(len(names), 1)))
     for image in images:
         if options.category_names and not instances[image['id']]:
             continue
@@ -225,18 +225,21 @@ def picture_name(number: int | str, path: str | Path) -> str:
     return name.encode()[:MAX_NAME_BYTES].decode(errors='ignore')
 
 
-def can_show() -> bool:
-    """Say whether windows can be opened."""
-    if sys.platform.startswith('linux') and not (
+def has_display() -> bool:
+    """Say whether there is a screen for windows."""
+    return not sys.platform.startswith('linux') or bool(
         os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
-    ):
-        return False
-    return 'GUI:                           NONE' not in cv2.getBuildInformation()
+    )
 
 
-def require_window(show: bool) -> None:
+def can_show() -> bool:
+    """Say whether OpenCV can open windows."""
+    return has_display() and 'GUI:                           NONE' not in cv2.getBuildInformation()
+
+
+def require_window(show: bool, is_there: Callable[[], bool] = can_show) -> None:
     """Raise ConfigError if a window is asked for and none can be opened."""
-    if show and not can_show():
+    if show and not is_there():
         raise ConfigError('--show: no window can be opened here. Leave it out.')
 
 

@@ -40,6 +40,13 @@ class _ConfigOptions(Action):
             DictAction(self.option_strings, self.dest)(parser, *args, **kwargs)
         except (AssertionError, RecursionError, ValueError) as error:
             reason = f': {error}' if isinstance(error, AssertionError) else ''
+            words = args[1] if len(args) > 1 and isinstance(args[1], list) else []
+            alone = [word for word in words if '=' not in word]
+            if alone:
+                parser.error(
+                    f'argument --cfg-options: {alone[0]!r} is no KEY=VALUE. Lists are written '
+                    'without spaces, as [1,2]; a checkpoint stands before --cfg-options.'
+                )
             parser.error(
                 f'argument --cfg-options: a value cannot be read{reason}. Lists are written as '
                 '[1,2], tuples as (1,2), fields of a dict one by one as a.b=1 a.c=2.'
@@ -62,14 +69,16 @@ def add_checkpoint_argument(parser: ArgumentParser, kinds: str = 'path or URL') 
 
 
 def parse_with_checkpoint(parser: ArgumentParser) -> Namespace:
-    """Parse a command line with :func:`add_checkpoint_argument`; options may stand before the
-    checkpoint. Ends the process with a message for more than one.
+    """Parse a command line with :func:`add_checkpoint_argument`. Options of one value may stand
+    before the checkpoint, those of several behind it.
+
+    Ends the process with a message for words that are left over, of which patterns make some.
     """
     args, more = parser.parse_known_intermixed_args()
     if more and not any(one.startswith('-') for one in more):
         parser.error(
-            f'one checkpoint is taken, and {args.checkpoint} {" ".join(more)} are {1 + len(more)}. '
-            'Where a pattern such as best_*.pth fits several files, name one of them.'
+            f'too many words: {" ".join(more)}. One checkpoint is taken: where a pattern such as '
+            'best_*.pth fits several, name one. Patterns of images belong in quotes.'
         )
     if more:
         parser.error(f'unrecognized arguments: {" ".join(more)}')

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmdet.visualization import get_palette
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.device import get_device
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmyolo_lite.datasets.batch_shapes import BatchShapePolicy
+from mmyolo_lite.datasets.palette import complete_palette
 from mmyolo_lite.datasets.transforms.loading import LoadImageFromFile
 from mmyolo_lite.engine.build_errors import config_errors
 from mmyolo_lite.engine.checks import (
@@ -215,14 +215,14 @@ def _class_names(meta: dict[str, Any], count: int) -> tuple[str, ...]:
 
 
 def _palette(meta: dict[str, Any], count: int) -> tuple[tuple[int, int, int], ...]:
-    """Return a colour for each class: the recorded ones, else mmdet's random ones."""
+    """Return a colour for each class: the recorded ones, else those of ``complete_palette``."""
     try:
         given = [tuple(int(value) for value in color) for color in meta.get('palette') or ()]
     except (TypeError, ValueError):  # a checkpoint's may be anything
         given = []
     if len(given) >= count and all(len(color) == 3 for color in given):
         return tuple(given)  # type: ignore[arg-type]
-    return tuple(get_palette('random', max(count, 1)))
+    return tuple(complete_palette(None, max(count, 1)))
 
 
 def _image_pipeline(

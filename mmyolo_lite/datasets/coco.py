@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import Compose
 from mmdet.datasets import BaseDetDataset, CocoDataset
-from mmdet.visualization import get_palette
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from numpy.typing import NDArray
@@ -31,6 +30,7 @@ from mmyolo_lite.datasets.doctor.kinds import Severity
 from mmyolo_lite.datasets.fast_pipeline import private, speed_up
 from mmyolo_lite.datasets.image_cache import CacheSettings
 from mmyolo_lite.datasets.image_cache import set_up as set_up_cache
+from mmyolo_lite.datasets.palette import complete_palette
 from mmyolo_lite.datasets.sample_seeds import SampleSeeds
 from mmyolo_lite.datasets.transforms.load_annotations import LoadAnnotations, has_mask
 from mmyolo_lite.datasets.transforms.loading import UnreadableImageError
@@ -299,41 +299,6 @@ def loads_masks(transform: Any) -> bool:
         return bool(transform.with_mask)
     inner = getattr(transform, 'transforms', None)
     return isinstance(inner, (list, tuple)) and any(map(loads_masks, inner))
-
-
-DISTINCT = (
-    *((220, 20, 60), (31, 119, 180), (44, 160, 44), (255, 127, 14), (148, 103, 189)),
-    *((23, 190, 207), (188, 189, 34), (227, 119, 194), (140, 86, 75), (127, 127, 127)),
-)
-"""Colours (R, G, B) of the first ten classes, which can be told apart: red, blue, green, orange,
-purple, cyan, olive, pink, brown and grey."""
-
-
-def complete_palette(palette: Any, num_classes: int) -> Any:
-    """Return a palette with a colour for each class, on which drawing relies.
-
-    Args:
-        palette: colours (R, G, B) of 0 to 255; one colour for all classes; or None. A text is
-            mmdet's name of a palette and stays.
-        num_classes: how many colours are needed; missing ones are filled, always the same way.
-
-    Raises:
-        ConfigError: it is nothing of that.
-    """
-    if isinstance(palette, str):
-        return palette
-    try:
-        colours = [] if palette is None else list(palette)
-        if len(colours) == 3 and all(isinstance(value, int) for value in colours):
-            colours = [colours] * num_classes
-        colours = [(int(red), int(green), int(blue)) for red, green, blue in colours]
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"metainfo['palette'] must be a list of colours (red, green, blue), got {palette!r}"
-        ) from error
-    random = get_palette('random', num_classes)[len(DISTINCT) :]
-    more = [*DISTINCT, *random][len(colours) : num_classes]
-    return [*colours, *((int(red), int(green), int(blue)) for red, green, blue in more)]
 
 
 @DATASETS.register_module()

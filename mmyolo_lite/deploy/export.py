@@ -247,61 +247,78 @@ def _comparison(work: _Work, path: Path) -> str:
     """Run the written file and PyTorch on noise and say by how much they differ.
 
     Raises:
-        ConfigError: the file gives something else.
+        ConfigError: the file gives something else; it is removed.
     """
     try:
         found = open_session(path, threads=1)(work.example.numpy())
     except DependencyError as error:
         return f'not compared with PyTorch: {error}'
-    wanted = [value.numpy() for value in work.module(work.example)]
+    values = [value.numpy() for value in work.module(work.example)]
+    wanted = dict(zip(found, values, strict=True))
     if isinstance(work.module, FinalNetwork):
         boxes, scores, *_ = (value.numpy() for value in work.module.decoded(work.example))
         differences = _from_candidates(found, boxes, scores)
-        numbers = int(found['num_dets'].sum()), int(wanted[list(found).index('num_dets')].sum())
+        numbers = list(zip(found['num_dets'].tolist(), wanted['num_dets'].tolist(), strict=True))
     else:
-        differences = {
-            name: float(np.abs(value - found[name]).max(initial=0))
-            for name, value in zip(found, wanted, strict=True)
-        }
-        numbers = 0, 0
+        differences = {name: _difference(found[name], value) for name, value in wanted.items()}
+        numbers = []
     words = ', '.join(f'{name} {value:.1e}' for name, value in differences.items())
-    if numbers[0] != numbers[1]:
-        words += f', {numbers[0]} detections in place of {numbers[1]}'
-    is_far = any(differences.get(name, 0) > most for name, most in MAX_DIFFERENCES.items())
-    if not work.options.half and (is_far or _is_another_number(*numbers)):
+    words = ', '.join(
+        [
+            words,
+            *(f'{have} detections in place of {want}' for have, want in numbers if have != want),
+        ]
+    )
+    is_far = not all(differences.get(name, 0) <= most for name, most in MAX_DIFFERENCES.items())
+    if not work.options.half and (is_far or any(_is_another_number(*pair) for pair in numbers)):
         path.unlink()
+        path.with_suffix('.bin').unlink(missing_ok=True)  # of OpenVINO
         raise ConfigError(
             f'The exported file differs from PyTorch: {words}. '
             'Another --opset, or without --simplify, may give it right.'
         )
+    if numbers and not any(map(any, numbers)):
+        return 'compared with PyTorch on noise: no detection in either'
     return f'compared with PyTorch on noise, largest differences: {words}'
 
 
+def _difference(found: Array, wanted: Array) -> float:
+    """Return the largest difference; infinity for other shapes, NaN where there is one."""
+    if found.shape != wanted.shape:
+        return float('inf')
+    return float(np.abs(wanted - found).max(initial=0))
+
+
 def _from_candidates(found: dict[str, Array], boxes: Array, scores: Array) -> dict[str, float]:
-    """Return by how much final detections differ, each from that of the decoded ones which is
-    nearest.
+    """Return by how much final detections differ, each from the nearest of the decoded ones.
 
     Which of several overlapping boxes suppression keeps is chance where their scores are alike, as
-    those of noise are behind a short training. So that each which is kept has to be there.
+    those of noise are behind a short training; but each that it keeps has to be there.
 
     Args:
         found: outputs of a file, for which see ``FinalNetwork``.
         boxes: (B, P, 4) xyxy in input pixels.
         scores: (B, P, C).
+
+    Returns:
+        ``boxes`` in pixels and ``scores``: infinity for labels of no class, NaN where there is one.
     """
-    differences = {'boxes': 0.0, 'scores': 0.0}
+    off: dict[str, list[float]] = {'boxes': [0.0], 'scores': [0.0]}
     for image, count in enumerate(found['num_dets'].tolist()):
         for box, score, label in zip(
             *(found[name][image, :count] for name in ('boxes', 'scores', 'labels')), strict=True
         ):
+            if not 0 <= label < scores.shape[2]:
+                off['scores'].append(float('inf'))
+                continue
             off_px = np.abs(boxes[image] - box).max(axis=1)
-            off = np.abs(scores[image, :, label] - score)
-            nearest = int((off_px + off).argmin())
-            differences['boxes'] = max(differences['boxes'], float(off_px[nearest]))
-            differences['scores'] = max(differences['scores'], float(off[nearest]))
-    return differences
+            off_score = np.abs(scores[image, :, label] - score)
+            nearest = int((off_px + off_score).argmin())
+            off['boxes'].append(float(off_px[nearest]))
+            off['scores'].append(float(off_score[nearest]))
+    return {name: float(np.max(values)) for name, values in off.items()}
 
 
 def _is_another_number(found: int, wanted: int) -> bool:
-    """Say whether more detections come or go than chance lets."""
-    return abs(found - wanted) > max(3, wanted // 10)
+    """Say whether more detections of an image come or go than chance lets."""
+    return abs(found - wanted) > max(3, wanted // 10) or (found == 0) != (wanted == 0)

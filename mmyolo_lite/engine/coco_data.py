@@ -2,6 +2,7 @@
 does not give are read from the annotation file.
 """
 
+import ast
 import math
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -20,9 +21,7 @@ from mmyolo_lite.engine.checks import (
     join_root,
     type_name,
 )
-from mmyolo_lite.engine.config_fields import check_annotation_file
-from mmyolo_lite.engine.config_mistakes import placed
-from mmyolo_lite.engine.config_places import Places
+from mmyolo_lite.engine.config_places import Places, followed
 from mmyolo_lite.errors import ConfigError, DataError
 
 BLOCK = 'coco_data'
@@ -53,9 +52,9 @@ def complete_data(config: Any, strict: bool = True, options: Collection[str] = (
     given = head_module_config(config).get('num_classes')
     is_meant = NUM_CLASSES in options or _is_beside_block(config)
     has_block = expand_coco_data(config)
+    derive_classes(config, strict)
     if has_block and is_meant:
         head_config(config)['head_module']['num_classes'] = given
-    derive_classes(config, strict)
     if has_block:
         scale_class_loss(config)
         if 'metainfo' in config:  # a variable of the inherited config
@@ -63,12 +62,17 @@ def complete_data(config: Any, strict: bool = True, options: Collection[str] = (
 
 
 def _is_beside_block(config: Any) -> bool:
-    """Say whether the number of classes is set in the file that has the block, not inherited."""
+    """Say whether a number of classes is written in the file that has the block: not inherited,
+    and not computed.
+    """
     if config.get(BLOCK) is None:
         return False
     places = Places(config)
     number, block = places.find(NUM_CLASSES), places.find(BLOCK)
-    return number is not None and block is not None and number.file is block.file
+    if number is None or block is None:
+        return False
+    number = followed(number)
+    return number.file is block.file and isinstance(number.expression, ast.Constant)
 
 
 def expand_coco_data(config: Any) -> bool:
@@ -110,24 +114,23 @@ def expand_coco_data(config: Any) -> bool:
     return True
 
 
-def check_block_files(config: Any, block: Any, run: str = 'train') -> None:
-    """Check that the annotation files of a block exist.
+def block_field(block: dict, part: str) -> str:
+    """Return the field of a block that names the annotations of a loader or an evaluator.
 
     Args:
-        config: where the block was.
         block: the block.
-        run: ``'train'``, which reads those of training and validation, or ``'test'``.
-
-    Raises:
-        ConfigError: one does not; with the place in the config.
+        part: such as ``val_dataloader``.
     """
-    root = block.get('data_root') or ''
-    of_test = 'test_ann_file' if 'test_ann_file' in block else 'val_ann_file'
-    names = NEEDED if run == 'train' else (of_test,)
-    with placed(config):
-        for name in names:
-            file = join_root(root, block[name])
-            check_annotation_file(f'{BLOCK}.{name}', file, f'{BLOCK}.data_root', root)
+    split = part.partition('_')[0]
+    if split == 'test' and 'test_ann_file' not in block:
+        split = 'val'
+    return f'{BLOCK}.{split}_ann_file'
+
+
+def no_file_exists(block: dict) -> bool:
+    """Say whether a block names annotations none of which are there."""
+    names = (name for name in (*NEEDED, 'test_ann_file') if name in block)
+    return not any(exists(join_root(block.get('data_root'), block[name])) for name in names)
 
 
 def _check_block(block: Any) -> None:

@@ -17,7 +17,7 @@ from mmyolo_lite.engine.checks import (
     type_name,
     typed_nodes,
 )
-from mmyolo_lite.engine.coco_data import BLOCK, check_block_files, complete_data
+from mmyolo_lite.engine.coco_data import BLOCK, complete_data, no_file_exists
 from mmyolo_lite.engine.config_fields import (
     check_annotation_files,
     check_run,
@@ -90,8 +90,8 @@ def load_config(
     try:
         complete_data(config, strict=bool(needs), options=options or ())
     except DataError:
-        if block is not None:
-            check_block_files(config, block)  # a missing file is a mistake in the config
+        if is_plain and block is not None and no_file_exists(block):
+            check_annotation_files(config, str(run), block)  # names the line of the config
         raise
     lacking = [part for part in needs if not config.get(part)]
     if lacking:
@@ -118,10 +118,7 @@ def check_files(config: Config, needs: Sequence[str], resume: str | None = None)
     if 'runner_type' in config:
         return
     run = _RUNS[tuple(needs)]
-    block = getattr(config, '_coco_data', None)
-    if block is not None:
-        check_block_files(config, block, run)
-    check_annotation_files(config, run)
+    check_annotation_files(config, run, getattr(config, '_coco_data', None))
     if run == 'train' and resume is None:
         check_start(config)
 

@@ -23,6 +23,7 @@ from mmyolo_lite.engine.checks import (
     type_name,
     typed_nodes,
 )
+from mmyolo_lite.engine.coco_data import BLOCK, block_field
 from mmyolo_lite.engine.config_mistakes import Mistake, placed
 from mmyolo_lite.engine.config_parts import Part, parts_of, resolved
 from mmyolo_lite.engine.config_values import PROBABILITY, RANGES
@@ -104,35 +105,43 @@ def check_run(config: Any, run: str) -> None:
     check_config(config)
 
 
-def check_annotation_files(config: Any, run: str) -> None:
+def check_annotation_files(config: Any, run: str, block: dict | None = None) -> None:
     """Check that the annotation files that a run reads exist.
 
     Args:
         config: the config.
         run: a key of :data:`RUNS`.
+        block: ``coco_data``, from which the files come, if they do.
 
     Raises:
         ConfigError: one does not.
     """
     with placed(config):
         for path, file, root in _annotation_files(config, run):
-            check_annotation_file(path, file, path.replace('.ann_file', '.data_root'), root)
+            if block is None:
+                _check_file(path, file, path.replace('.ann_file', '.data_root'), root)
+            else:
+                _check_file(block_field(block, path), file, f'{BLOCK}.data_root', root)
 
 
 def check_start(config: Any) -> None:
-    """Check that the weights which a training starts from, ``load_from``, are there.
+    """Check that the weights which a training starts from, ``load_from``, are there, unless they
+    are a URL, or what is to be resumed.
 
     Raises:
         ConfigError: it is the path of a file that does not exist.
     """
     start = config.get('load_from')
-    if not isinstance(start, str) or '://' in start or os.path.exists(os.path.expanduser(start)):
+    if config.get('resume') or not isinstance(start, str) or not start or '://' in start:
+        return
+    path = os.path.expanduser(start)
+    if os.path.exists(path):
         return
     with placed(config):
         raise Mistake(
             'load_from',
             f'Checkpoint not found: {start}, from which the training is to start. '
-            f'{checkpoints_beside(start)} Official weights (.pt) become one with '
+            f'{checkpoints_beside(path)} Official weights (.pt) become one with '
             'tools/model_converters/yolov5_to_mmyolo.py; --cfg-options load_from=FILE takes '
             'another, and load_from=None starts from random weights.',
             start,
@@ -198,17 +207,9 @@ def _annotation_files(config: Any, run: str) -> Iterator[tuple[str, str, str]]:
                 yield f'{name}.ann_file', file, ''
 
 
-def check_annotation_file(path: str, file: str, root_path: str, root: str) -> None:
-    """Check that an annotation file exists.
-
-    Args:
-        path: field of the config that has its name.
-        file: the file.
-        root_path: field of the config that has the folder it is seen from.
-        root: that folder, '' for none.
-
-    Raises:
-        Mistake: it does not.
+def _check_file(path: str, file: str, root_path: str, root: str) -> None:
+    """Raise a :class:`Mistake` unless an annotation file exists; `path` and `root_path` are the
+    fields of its name and of the folder that it is seen from.
     """
     if '://' in file or exists(file):
         return

@@ -158,7 +158,8 @@ def test(config: Config) -> dict[str, float]:
         runner.register_hook(CheckpointFitHook())
         with config_errors(config):
             metrics = runner.test()
-        show_dir = config.get('default_hooks', {}).get('visualization', {}).get('test_out_dir')
-        if show_dir is not None:
-            print_log(f'pictures: {Path(runner.work_dir) / runner.timestamp / show_dir}', 'current')
+        hook = (config.get('default_hooks') or {}).get('visualization') or {}
+        if hook.get('draw') and hook.get('test_out_dir'):
+            folder = Path(runner.work_dir) / runner.timestamp / hook['test_out_dir']
+            print_log(f'pictures: {folder}', 'current')
         return metrics

@@ -36,8 +36,10 @@ def test_without_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
-        ('a.py best_1.pth best_2.pth', 'best_1.pth best_2.pth are 2. Where a pattern'),
+        ('a.py best_1.pth best_2.pth', 'too many words: best_2.pth. One checkpoint is taken'),
         ('a.py b.pth --shwo-dir d', 'unrecognized arguments: --shwo-dir d'),
+        ('a.py --cfg-options x=1 b.pth', "'b.pth' is no KEY=VALUE. Lists are"),
+        ('a.py b.pth --cfg-options x', "'x' is no KEY=VALUE"),
         ('', 'required: config'),
     ],
 )

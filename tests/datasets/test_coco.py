@@ -11,7 +11,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from mmyolo_lite.datasets import YOLOv5CocoDataset
-from mmyolo_lite.datasets.coco import DISTINCT, complete_palette
+from mmyolo_lite.datasets.palette import DISTINCT, complete_palette
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.registry import DATASETS
 
@@ -346,6 +346,7 @@ def test_run_length_masks_count_as_masks(build, log):
         ([(1, 2, 3)], [(1, 2, 3)]),
         (((1, 2, 3), [4, 5, 6], (7, 8, 9)), [(1, 2, 3), (4, 5, 6), (7, 8, 9)]),
         ((1, 2, 3), [(1, 2, 3)] * 4),
+        ([(31, 119, 180)], [(31, 119, 180), (220, 20, 60), (44, 160, 44)]),
     ],
 )
 def test_each_class_gets_a_colour(palette, start):

@@ -1,5 +1,7 @@
 """Written files are compared with PyTorch: differences are refused, chance is not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -45,9 +47,50 @@ def test_a_box_or_a_score_that_is_not_there_is_one():
     assert differences == {'boxes': pytest.approx(2.5), 'scores': pytest.approx(0.25, abs=0.002)}
 
 
-@pytest.mark.parametrize(('found', 'is_other'), [(297, False), (269, True), (0, True), (331, True)])
-def test_the_number_of_detections(found, is_other):
-    assert export._is_another_number(found, 300) is is_other
+@pytest.mark.parametrize('label', [-1, 2])
+def test_a_label_of_no_class_is_far_off(label):
+    found = detections([(0, 0)], [(2, 1)])
+    found['labels'][0, 0] = label
+    assert export._from_candidates(found, BOXES, SCORES)['scores'] == float('inf')
+
+
+@pytest.mark.parametrize('name', ['boxes', 'scores'])
+def test_what_is_no_number_stays_none(name):
+    found = detections([(0, 0), (2, 1)], [(2, 1)])
+    found[name][0, 0] = np.nan
+    assert np.isnan(export._from_candidates(found, BOXES, SCORES)[name])
+
+
+@pytest.mark.parametrize(
+    ('found', 'wanted', 'is_other'),
+    [
+        *((297, 300, False), (269, 300, True), (331, 300, True)),
+        *((2, 3, False), (0, 1, True), (1, 0, True), (0, 0, False)),
+    ],
+)
+def test_the_number_of_detections(found, wanted, is_other):
+    assert export._is_another_number(found, wanted) is is_other
+
+
+@pytest.mark.parametrize(
+    ('found', 'words'),
+    [
+        (np.zeros((1, 3), np.float32), 'scores inf'),
+        (np.full((1, 4), np.nan, np.float32), 'scores nan'),
+    ],
+)
+def test_decoded_outputs(found, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, 'open_session', lambda *_, **__: lambda _: {'scores': found})
+    work = SimpleNamespace(
+        example=torch.zeros(1),
+        module=lambda _: (torch.zeros(1, 4),),
+        options=SimpleNamespace(half=False),
+    )
+    for suffix in ('.xml', '.bin'):
+        (tmp_path / f'a{suffix}').write_bytes(b'')
+    with pytest.raises(ConfigError, match=words):
+        export._comparison(work, tmp_path / 'a.xml')
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope='module')
@@ -75,6 +118,17 @@ def test_a_file_of_an_untrained_model_is_right(untrained, tmp_path, monkeypatch)
     words = written(untrained, tmp_path, monkeypatch, lambda found: found)
     assert words.startswith('compared with PyTorch on noise, largest differences: boxes ')
     assert (tmp_path / 'a.torchscript').exists()
+
+
+def test_without_a_detection_nothing_is_said_of_differences(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, 'suppression', none_passes(export.suppression))
+    words = written(toy, tmp_path, monkeypatch, lambda found: found)
+    assert words == 'compared with PyTorch on noise: no detection in either'
+
+
+def none_passes(suppression):
+    """Return the settings with a threshold that no score passes."""
+    return lambda meta: suppression(meta)._replace(score_thr=1.0)
 
 
 @pytest.mark.parametrize(

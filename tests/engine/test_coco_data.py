@@ -10,8 +10,8 @@ from mmengine.config import Config
 
 from mmyolo_lite.engine.checks import check_config
 from mmyolo_lite.engine.coco_data import derive_classes
-from mmyolo_lite.engine.config import TRAIN_PARTS, check_files, load_config
-from mmyolo_lite.errors import ConfigError
+from mmyolo_lite.engine.config import TEST_PARTS, TRAIN_PARTS, check_files, load_config
+from mmyolo_lite.errors import ConfigError, DataError
 from tests.shared_data import REPO
 
 YOLOV5 = REPO / 'configs/yolov5'
@@ -40,10 +40,12 @@ def write_classes(path: Path, names: tuple[str, ...]) -> None:
     path.write_text(json.dumps({'images': [], 'annotations': [], 'categories': categories}))
 
 
-def load(folder: Path, block: Any, base: Path = SEGMENTATION, **options: Any) -> Config:
+def load(
+    folder: Path, block: Any, base: Path = SEGMENTATION, needs: tuple = TRAIN_PARTS, **options: Any
+) -> Config:
     path = folder / 'mine.py'
     path.write_text(f'_base_ = {str(base)!r}\ncoco_data = {block!r}\n')
-    return load_config(path, options, TRAIN_PARTS)
+    return load_config(path, options, needs)
 
 
 def datasets(config: Config) -> list:
@@ -71,7 +73,17 @@ def test_a_number_of_classes_beside_the_block_is_compared(data: Path) -> None:
     path.write_text(block + number.format(5))
     with pytest.raises(ConfigError, match='num_classes is 5.* Set num_classes to 3'):
         check_config(load_config(path, needs=TRAIN_PARTS))
+    path.write_text(block + number.format(80))
+    with pytest.raises(ConfigError, match='num_classes is 80.* Set num_classes to 3'):
+        check_config(load_config(path, needs=TRAIN_PARTS))
     path.write_text(block + number.format(3))
+    assert load_config(path, needs=TRAIN_PARTS).model.bbox_head.head_module.num_classes == 3
+
+
+def test_an_inherited_number_of_classes_is_not_meant(data: Path) -> None:
+    path = data / 'mine.py'
+    block = f'_base_ = {str(SEGMENTATION)!r}\ncoco_data = {dict(data_root=str(data), **FILES)!r}\n'
+    path.write_text(f'{block}model = dict(**_base_.model)\n')
     assert load_config(path, needs=TRAIN_PARTS).model.bbox_head.head_module.num_classes == 3
 
 
@@ -88,6 +100,28 @@ def test_a_number_of_classes_beside_the_block_is_compared(data: Path) -> None:
 def test_missing_annotations_name_the_line(block: dict, words: str, data: Path) -> None:
     with pytest.raises(ConfigError, match=words):
         check_files(load(data, dict(data_root=str(data), **FILES) | block), TRAIN_PARTS)
+
+
+def test_what_a_run_does_not_read_may_be_missing(data: Path) -> None:
+    block = dict(data_root=str(data), **FILES)
+    none = dict(val_dataloader=None, val_cfg=None, val_evaluator=None)
+    (data / 'a/val.json').unlink()
+    config = load(data, block, **none)
+    check_files(config, TRAIN_PARTS)
+    write_classes(data / 'a/val.json', FRUIT)
+    (data / 'a/train.json').unlink()
+    check_files(load(data, block, needs=TEST_PARTS), TEST_PARTS)
+    (data / 'a/val.json').write_text('{')
+    with pytest.raises(DataError, match='val.json is not valid JSON'):
+        load(data, block, needs=TEST_PARTS)
+
+
+def test_annotations_elsewhere_are_not_looked_for(data: Path) -> None:
+    block = dict(data_root='s3/', **FILES, classes=FRUIT)
+    away = {'backend_args': dict(backend='petrel')}
+    options = {f'{split}_dataloader.dataset': away for split in ('train', 'val', 'test')}
+    metrics = {f'{split}_evaluator': away for split in ('val', 'test')}
+    check_files(load(data, block, **options, **metrics), TRAIN_PARTS)
 
 
 def test_the_expanded_config_means_the_same_when_read_again(data: Path) -> None:

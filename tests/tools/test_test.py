@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mmyolo_lite.apis.browse import has_display
 from tests.tools import journey
 
 
@@ -159,6 +160,7 @@ def test_augmented_views_for_masks(segmenter, tools, tmp_path):
     assert 'coco/bbox_mAP: ' in done.out and 'coco/segm_mAP: ' in done.out
 
 
+@pytest.mark.skipif(has_display(), reason='there is a display, and windows would open')
 def test_a_window_where_none_can_be_opened(segmenter, tools, tmp_path):
     options = ('--show', '--work-dir', tmp_path / 'wd')
     done = tools.run(

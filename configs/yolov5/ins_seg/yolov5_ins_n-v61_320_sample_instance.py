@@ -14,4 +14,4 @@ test_evaluator = val_evaluator
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=val_interval)
 default_hooks = dict(checkpoint=dict(interval=val_interval))
-randomness = dict(seed=0)  # the demo is the same each time
+randomness = dict(seed=0)  # on one machine, the demo is the same each time

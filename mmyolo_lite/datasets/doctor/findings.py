@@ -9,7 +9,7 @@ from mmyolo_lite.datasets.doctor.kinds import KINDS, Severity
 
 SHOWN_CASES = 10
 KINDS_IN_ONE_LINE = 6
-HINT = 'more: python tools/analysis_tools/check_dataset.py CONFIG'
+HINT = 'more: python tools/analysis_tools/check_dataset.py CONFIG_OR_JSON'
 
 
 class Case(NamedTuple):
