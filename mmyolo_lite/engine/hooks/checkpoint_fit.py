@@ -124,8 +124,16 @@ def _start_weights(
             ]
         if guessed and report.kept_classes is not None:
             lines.append('it has 80 classes and no names of them: taken for those of COCO')
-        text = '\n  '.join([*lines, *report.lines()])
-        print_log(text, 'current', logging.WARNING if report.is_empty else logging.INFO)
+        lines += report.lines()
+        is_frozen = bool(getattr(model, 'frozen_parts', None))
+        if report.kept_classes and not report.new_classes and not is_frozen:
+            lines.append(
+                'few photos? --freeze backbone,neck keeps more of what it knows of these classes: '
+                'docs/small_data.md'
+            )
+        print_log(
+            '\n  '.join(lines), 'current', logging.WARNING if report.is_empty else logging.INFO
+        )
     return whole
 
 

@@ -148,6 +148,20 @@ def test_rows_of_known_classes_are_taken_over(caplog: pytest.LogCaptureFixture) 
     target.load_state_dict(checkpoint['state_dict'], strict=True)
 
 
+@pytest.mark.parametrize(
+    ('classes', 'frozen', 'is_told'),
+    [(('c', 'b'), (), True), (('c', 'b'), ('backbone', 'neck'), False), (('c', 'new'), (), False)],
+)
+def test_known_classes_alone_are_better_frozen(
+    classes: tuple, frozen: tuple, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = tiny.detector('ins', 3), tiny.detector('ins', 2)
+    target.frozen_parts = frozen
+    meta = {'dataset_meta': {'classes': ['a', 'b', 'c']}}
+    log = start(target, {'state_dict': source.state_dict(), 'meta': meta}, classes, caplog)
+    assert ('--freeze backbone,neck' in log) is is_told
+
+
 def test_eighty_nameless_classes_are_those_of_coco(caplog: pytest.LogCaptureFixture) -> None:
     source, target = tiny.detector('det', 80), tiny.detector('det', 2)
     log = start(target, {'state_dict': source.state_dict()}, ('balloon', 'person'), caplog)
