@@ -6,11 +6,12 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from mmengine.visualization import Visualizer
 
+from mmyolo_lite.compat.log_noise import is_for_users
 from mmyolo_lite.engine.build_errors import config_errors
 from mmyolo_lite.engine.checks import LOADERS, check_config
 from mmyolo_lite.engine.hooks.checkpoint_fit import CheckpointFitHook
@@ -44,6 +45,12 @@ class SteadyRunner(Runner):
 
     _load_from: str | None
     _resume: bool
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger, which leaves out what is for programmers of mmengine."""
+        logger = super().build_logger(*args, **kwargs)
+        logger.addFilter(is_for_users)
+        return logger
 
     def build_visualizer(self, visualizer: Any = None) -> Visualizer:
         """Build the visualizer and guard its backends."""
