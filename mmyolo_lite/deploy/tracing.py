@@ -25,6 +25,7 @@ def quiet_tracing() -> Iterator[None]:
         with warnings.catch_warnings():
             # the end of TorchScript and of the exporter, see above
             warnings.simplefilter('ignore', DeprecationWarning)
+            warnings.filterwarnings('ignore', '`torch.jit', FutureWarning)  # as 2.14 has it
             # what becomes a constant: tests run the files with other sizes than the traced one
             warnings.simplefilter('ignore', TracerWarning)
             warnings.filterwarnings('ignore', category=UserWarning, module='torch.onnx')
