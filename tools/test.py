@@ -44,11 +44,13 @@ def main() -> None:
     """Test as the command line says."""
     args = parse_args()
     startup.pause_collection()
-    from mmyolo_lite.apis.browse import has_display, require_window
     from mmyolo_lite.engine import config as configs
     from mmyolo_lite.engine import published, runner, watching
 
-    require_window(args.show, has_display)  # matplotlib's
+    if args.show:
+        from mmyolo_lite.apis.browse import has_display, require_window
+
+        require_window(args.show, has_display)  # matplotlib's
     config = configs.load_config(args.config, args.cfg_options, configs.TEST_PARTS)
     configs.check_files(config, configs.TEST_PARTS)
     configs.set_work_dir(config, args.work_dir, args.config)

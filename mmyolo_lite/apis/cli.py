@@ -33,15 +33,16 @@ def add_config_arguments(parser: ArgumentParser) -> None:
 class _ConfigOptions(Action):
     """mmengine's ``DictAction``, imported when the option is used."""
 
-    def __call__(self, parser: ArgumentParser, *args: Any, **kwargs: Any) -> None:
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
+    ) -> None:
         from mmengine.config import DictAction
 
         try:
-            DictAction(self.option_strings, self.dest)(parser, *args, **kwargs)
+            DictAction(self.option_strings, self.dest)(parser, namespace, values, option)
         except (AssertionError, RecursionError, ValueError) as error:
             reason = f': {error}' if isinstance(error, AssertionError) else ''
-            words = args[1] if len(args) > 1 and isinstance(args[1], list) else []
-            alone = [word for word in words if '=' not in word]
+            alone = [word for word in values if '=' not in word]
             if alone:
                 parser.error(
                     f'argument --cfg-options: {alone[0]!r} is no KEY=VALUE. Lists are written '

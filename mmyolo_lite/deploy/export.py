@@ -262,13 +262,9 @@ def _comparison(work: _Work, path: Path) -> str:
     else:
         differences = {name: _difference(found[name], value) for name, value in wanted.items()}
         numbers = []
-    words = ', '.join(f'{name} {value:.1e}' for name, value in differences.items())
-    words = ', '.join(
-        [
-            words,
-            *(f'{have} detections in place of {want}' for have, want in numbers if have != want),
-        ]
-    )
+    parts = [f'{name} {value:.1e}' for name, value in differences.items()]
+    parts += [f'{have} detections in place of {want}' for have, want in numbers if have != want]
+    words = ', '.join(parts)
     is_far = not all(differences.get(name, 0) <= most for name, most in MAX_DIFFERENCES.items())
     if not work.options.half and (is_far or any(_is_another_number(*pair) for pair in numbers)):
         path.unlink()

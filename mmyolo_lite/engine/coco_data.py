@@ -121,10 +121,7 @@ def block_field(block: dict, part: str) -> str:
         block: the block.
         part: such as ``val_dataloader``.
     """
-    split = part.partition('_')[0]
-    if split == 'test' and 'test_ann_file' not in block:
-        split = 'val'
-    return f'{BLOCK}.{split}_ann_file'
+    return f'{BLOCK}.{_name_of_field(block, part.partition("_")[0], "ann_file")}'
 
 
 def no_file_exists(block: dict) -> bool:
@@ -156,11 +153,16 @@ def _check_block(block: Any) -> None:
         check_classes(block['classes'], f'{BLOCK}.classes')
 
 
-def _field(block: dict, split: str, name: str, default: str = '') -> str:
-    """Return a field of a split; test's is validation's unless given."""
+def _name_of_field(block: dict, split: str, name: str) -> str:
+    """Return the name of a field of a split; test's is validation's unless given."""
     if split == 'test' and f'test_{name}' not in block:
         split = 'val'
-    return block.get(f'{split}_{name}', default)
+    return f'{split}_{name}'
+
+
+def _field(block: dict, split: str, name: str, default: str = '') -> str:
+    """Return a field of a split."""
+    return block.get(_name_of_field(block, split, name), default)
 
 
 def _only_dataset(config: Any, loader: str) -> dict:

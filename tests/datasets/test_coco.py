@@ -11,7 +11,6 @@ import pytest
 from torch.utils.data import DataLoader
 
 from mmyolo_lite.datasets import YOLOv5CocoDataset
-from mmyolo_lite.datasets.palette import DISTINCT, complete_palette
 from mmyolo_lite.errors import ConfigError, DataError
 from mmyolo_lite.registry import DATASETS
 
@@ -339,33 +338,9 @@ def test_run_length_masks_count_as_masks(build, log):
         build(coco, pipeline=load)
 
 
-@pytest.mark.parametrize(
-    ('palette', 'start'),
-    [
-        (None, []),
-        ([(1, 2, 3)], [(1, 2, 3)]),
-        (((1, 2, 3), [4, 5, 6], (7, 8, 9)), [(1, 2, 3), (4, 5, 6), (7, 8, 9)]),
-        ((1, 2, 3), [(1, 2, 3)] * 4),
-        ([(31, 119, 180)], [(31, 119, 180), (220, 20, 60), (44, 160, 44)]),
-    ],
-)
-def test_each_class_gets_a_colour(palette, start):
-    filled = complete_palette(palette, 4)
-    assert len(filled) == 4 and filled[: len(start)] == start
-    assert len(set(filled[len(start) :])) == 4 - len(start), 'filled colours differ'
-    assert complete_palette(palette, 4) == filled
-    assert all(isinstance(value, int) for colour in filled for value in colour)
-
-
 def test_own_classes_have_colours_that_differ(build):
     palette = build(classes=('cat', 'dog')).metainfo['palette']
     assert palette == [(220, 20, 60), (31, 119, 180)], 'those of COCO are two dark reds'
-    squares = [
-        sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
-        for number, one in enumerate(DISTINCT)
-        for other in DISTINCT[:number]
-    ]
-    assert min(squares) > 50**2
     given = YOLOv5CocoDataset._load_metainfo(dict(classes=('cat', 'dog'), palette=[(1, 2, 3)]))
     assert given['palette'][0] == (1, 2, 3)
 
@@ -374,8 +349,6 @@ def test_the_dataset_completes_its_palette(build):
     names = tuple(f'class {i}' for i in range(90))
     dataset = build(content(categories=names), classes=names)
     assert len(dataset.metainfo['palette']) == 90, 'the names of COCO have 80'
-    with pytest.raises(ConfigError, match=r"metainfo\['palette'\].*got \[1\]"):
-        complete_palette([1], 2)
 
 
 def test_an_unreadable_image_is_replaced_and_named_once(build, tmp_path, log):
