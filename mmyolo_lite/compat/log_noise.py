@@ -8,7 +8,6 @@ import logging
 FOR_PROGRAMMERS = (
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias of "LocalBackend"',
-    '`save_param_scheduler` is True but `self.param_schedulers` is None',
 )
 
 

@@ -119,6 +119,8 @@ class CheckpointHook(_CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Read from a resumed run which checkpoints there are."""
         super().before_train(runner)
+        if runner.param_schedulers is None:  # mmengine would warn at each checkpoint
+            self.save_param_scheduler = False
         if self.max_keep_ckpts > 0:  # without its limit of length, which would forget one
             self.keep_ckpt_ids = deque(self.keep_ckpt_ids)
         if is_main_process():

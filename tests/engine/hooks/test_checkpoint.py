@@ -81,7 +81,11 @@ def test_a_resumed_run_knows_which_there_are(tmp_path, monkeypatch):
     monkeypatch.setattr(
         parent, 'before_train', lambda self, _: setattr(self, 'keep_ckpt_ids', deque([1, 2], 2))
     )
-    hook.before_train(SimpleNamespace(work_dir=str(tmp_path), message_hub=MessageHub('resumed')))
+    runner = SimpleNamespace(
+        work_dir=str(tmp_path), message_hub=MessageHub('resumed'), param_schedulers=None
+    )
+    hook.before_train(runner)
+    assert not hook.save_param_scheduler, 'there is none'
     hook.keep_ckpt_ids.append(3)
     assert list(hook.keep_ckpt_ids) == [1, 2, 3], 'none is forgotten before its file is removed'
 
