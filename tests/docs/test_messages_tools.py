@@ -111,7 +111,6 @@ TOOLS: list[Case] = [
     ),
     ('not in 0 to 1', lambda f: TileSettings(merge_thr=2)),
     ('is no way of merging', lambda f: TileSettings(merge_type='mean')),
-    ('--batch-size and --max-shape must', lambda f: CamOptions(batch_size=0)),
     (
         'this program reads 1',
         lambda f: read_results(written(f / 'a.json', '{"images": [], "version": 9}')),
@@ -191,6 +190,11 @@ def configured(folder: Path, text: str) -> None:
 )
 def test_message(case: Case, tmp_path: Path) -> None:
     raises(case, tmp_path)
+
+
+def test_message_of_sizes_of_class_activation_maps(tmp_path: Path) -> None:
+    pytest.importorskip('pytorch_grad_cam', reason='pip install grad-cam')
+    raises(('--batch-size and --max-shape must', lambda _: CamOptions(batch_size=0)), tmp_path)
 
 
 def test_message_without_mmcv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
